@@ -1,0 +1,45 @@
+# Everything a developer needs; the README tells only these. Each target sets up what it needs and is quick when it is there.
+
+BIN := .venv/bin
+CLUSTER := $(or $(SANDBOX_KERNEL_CLUSTER),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sandbox-kernel/cluster/state)
+# The cluster of `make cluster`, unless the caller has one already.
+WITH_CLUSTER = if [ -z "$$KUBECONFIG" ] && [ -f "$(CLUSTER)/kubeconfig" ]; then export KUBECONFIG="$(CLUSTER)/kubeconfig"; fi; \
+	if [ -z "$$KUBECTL" ] && [ -x "$(CLUSTER)/kubectl" ]; then export KUBECTL="$(CLUSTER)/kubectl"; fi
+
+.PHONY: help venv setup demo test check format cluster cluster-down
+
+help:
+	@echo 'make demo          get gVisor for this user and run a notebook in it'
+	@echo 'make test          run the tests; with a cluster (make cluster, or KUBECONFIG) those that need one too'
+	@echo 'make check         format, lint, types, layers'
+	@echo 'make format        let the formatter write'
+	@echo 'make cluster       bring up a real Kubernetes with gVisor on this machine (root, Debian or Ubuntu)'
+	@echo 'make cluster-down  take it down'
+
+venv:
+	@.ci/venv
+
+setup: venv
+	@$(BIN)/sandbox-kernel setup
+
+demo: setup
+	@$(BIN)/python notebooks/demo.py
+
+test: setup
+	@$(WITH_CLUSTER); $(BIN)/python -m pytest
+
+check: venv
+	@$(BIN)/ruff format --check --quiet || { echo 'make format puts this right'; exit 1; }
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache | tail -3
+
+format: venv
+	@$(BIN)/ruff format
+	@$(BIN)/ruff check --fix --quiet
+
+cluster:
+	@tests/cluster/up
+
+cluster-down:
+	@tests/cluster/down

@@ -1,0 +1,183 @@
+"""Sandboxes on Kubernetes: the settings, one connection and one watch for all Jobs of this process."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from importlib import resources
+
+from traitlets import Dict, Float, Integer, List, Unicode
+from traitlets.config import LoggingConfigurable
+
+from ..errors import BackendError, BackendUnavailable, ConfigurationError
+from . import manifests
+from .base import Check, Request, Sandbox
+from .cluster import ApiError, Cluster, translated
+from .job import JobSandbox
+from .pods import Pods
+
+#: Labels the pods of one backend, for its watch.
+HOST_LABEL = "sandbox-kernel/host"
+
+
+class KubernetesBackend(LoggingConfigurable):
+    """Makes Jobs in one namespace."""
+
+    image = Unicode(
+        "python:3.11-slim",
+        help="""Image of the sandboxes; it needs Python 3.9 or newer and nothing of ours. Default: python:3.11-slim, as in
+        Google ADK's GkeCodeExecutor. Pin it by digest where you can.""",
+    ).tag(config=True)
+    python = Unicode("python3", help="""The image's Python: a path or a name on its PATH. Default: python3.""").tag(
+        config=True
+    )
+    namespace = Unicode(
+        "",
+        help="""Namespace of the Jobs. Empty (the default): the kubeconfig context's, in a pod the pod's own. Use one that
+        holds nothing else: who may create Jobs in it can mount its Secrets.""",
+    ).tag(config=True)
+    kubeconfig = Unicode(
+        "",
+        help="""Path of the kubeconfig. Empty (the default): KUBECONFIG of the environment, in a pod its service account,
+        else ~/.kube/config.""",
+    ).tag(config=True)
+    context = Unicode("", help="""Context of the kubeconfig. Empty (the default): its current one.""").tag(config=True)
+    runtime_class = Unicode(
+        "gvisor",
+        help="""RuntimeClass of the pods. Default: gvisor, its name on GKE and in gVisor's documentation. It must be one that
+        isolates; it cannot be empty.""",
+    ).tag(config=True)
+    image_pull_policy = Unicode("IfNotPresent", help="""Always, IfNotPresent or Never. Default: IfNotPresent.""").tag(
+        config=True
+    )
+    image_pull_secrets = List(Unicode(), help="""Names of Secrets with registry credentials. Default: none.""").tag(
+        config=True
+    )
+    service_account = Unicode(
+        "",
+        help="""Service account of the pods; its token is never mounted. Empty (the default): the namespace's default.""",
+    ).tag(config=True)
+    node_selector = Dict(
+        value_trait=Unicode(),
+        key_trait=Unicode(),
+        help="""Labels that a node must have. Default: none; a RuntimeClass may bring its own, as GKE's does.""",
+    ).tag(config=True)
+    tolerations = List(
+        Dict(),
+        default_value=[{"key": "sandbox.gke.io/runtime", "operator": "Equal", "value": "gvisor", "effect": "NoSchedule"}],
+        help="""Tolerations of the pods, as in a pod spec. Default: the taint of GKE Sandbox nodes.""",
+    ).tag(config=True)
+    labels = Dict(help="""Labels added to Job and pod. Default: none.""").tag(config=True)
+    annotations = Dict(help="""Annotations added to Job and pod. Default: none.""").tag(config=True)
+    environment = Dict(help="""Environment variables of the cells. Default: none.""").tag(config=True)
+    cpu_request_millis = Integer(
+        100,
+        help="""Processor time that the scheduler sets aside, in thousandths of a processor; the limit is
+        Runner.cpu_millis. Default: 100, because a cell mostly waits.""",
+    ).tag(config=True)
+    memory_request_mib = Integer(
+        256, help="""Memory that the scheduler sets aside, in MiB; the limit is Runner.memory_mib. Default: 256."""
+    ).tag(config=True)
+    ttl_s = Integer(
+        60,
+        help="""Seconds after which the cluster removes a finished Job that we did not remove. Default: 60.""",
+    ).tag(config=True)
+    patience_s = Float(
+        10.0,
+        help="""Seconds that a cause which may pass (an image that cannot be pulled, no room on the nodes, a used-up quota)
+        may keep a sandbox from starting until it is reported. While an autoscaler is getting a node, the start timeout
+        counts instead. Default: 10.""",
+    ).tag(config=True)
+
+    def __init__(self, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self._id = secrets.token_hex(5)
+        self._cluster: Cluster | None = None
+        self._pods: Pods | None = None
+        self._sandboxes: set[JobSandbox] = set()
+        self._sources = guest_sources()
+        self._opening = asyncio.Lock()
+
+    def pod_settings(self) -> manifests.PodSettings:
+        """Return the settings as the builders take them. Raises ConfigurationError."""
+        if not self.runtime_class:
+            raise ConfigurationError(
+                "KubernetesBackend.runtime_class is empty: the cells would run without a sandbox.",
+                "Set it to the name of a RuntimeClass that isolates, for example gvisor.",
+            )
+        return manifests.PodSettings(
+            image=self.image,
+            python=self.python,
+            runtime_class=self.runtime_class,
+            image_pull_policy=self.image_pull_policy,
+            image_pull_secrets=tuple(self.image_pull_secrets),
+            service_account=self.service_account,
+            node_selector=self.node_selector,
+            tolerations=tuple(self.tolerations),
+            labels={**self.labels, HOST_LABEL: self._id},
+            annotations=self.annotations,
+            environment=self.environment,
+            cpu_request_millis=self.cpu_request_millis,
+            memory_request_mib=self.memory_request_mib,
+            ttl_s=self.ttl_s,
+        )
+
+    async def start(self, request: Request) -> Sandbox:
+        """See :class:`.base.Backend`."""
+        body = manifests.job(request, self.pod_settings(), self._sources)
+        cluster, pods = await self._open()
+        sandbox = JobSandbox(cluster, pods, request, self.patience_s, self._forget)
+        self._sandboxes.add(sandbox)
+        try:
+            await sandbox.start(body, self._sources)
+        except BaseException as error:
+            await asyncio.shield(sandbox.close())
+            if isinstance(error, ApiError):
+                raise translated(error, f"creating {sandbox.name}", cluster.host) from error
+            raise
+        return sandbox
+
+    async def _open(self) -> tuple[Cluster, Pods]:
+        async with self._opening:
+            if self._cluster is None:
+                self._cluster = await Cluster.connect(self.kubeconfig, self.context, self.namespace)
+                self._pods = Pods(self._cluster, f"{HOST_LABEL}={self._id}")
+            assert self._pods is not None
+            await self._pods.open()
+            return self._cluster, self._pods
+
+    def _forget(self, sandbox: JobSandbox) -> None:
+        self._sandboxes.discard(sandbox)
+        if self._pods is not None:
+            self._pods.forget(sandbox.name)
+
+    async def check(self) -> list[Check]:
+        """See :class:`.base.Backend`."""
+        try:
+            cluster, _ = await self._open()
+            await cluster.list("pods", limit="1")
+        except ApiError as error:
+            told = translated(error, "listing pods", cluster.host)
+            return [Check("cluster", False, told.message, told.advice)]
+        except BackendError as error:
+            return [Check("cluster", False, error.message, error.advice)]
+        return [Check("cluster", True, f"{cluster.host}, namespace {cluster.namespace}")]
+
+    async def close(self) -> None:
+        """See :class:`.base.Backend`."""
+        for sandbox in list(self._sandboxes):
+            try:
+                await sandbox.close()
+            except BackendUnavailable as error:
+                self.log.warning("A Job stays until its deadline: %s", error)
+        if self._pods is not None:
+            await self._pods.close()
+        if self._cluster is not None:
+            await self._cluster.close()
+        self._cluster = self._pods = None
+
+
+def guest_sources() -> dict[str, str]:
+    """Return the files of the guest, by name."""
+    package = resources.files("sandbox_kernel.guest")
+    return {entry.name: entry.read_text(encoding="utf-8") for entry in package.iterdir() if entry.name.endswith(".py")}

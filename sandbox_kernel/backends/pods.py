@@ -1,0 +1,109 @@
+"""What the pods of one backend look like now: one list and one watch for all of them.
+
+The watch makes it quick, not right: whoever waits for a change waits a bounded time and then asks the apiserver, so a watch
+that died costs latency only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+from .cluster import ApiError, Cluster
+
+Object = dict[str, Any]
+JOB_LABEL = "batch.kubernetes.io/job-name"
+
+
+class Pods:
+    """The newest known pod of each Job that ``selector`` selects."""
+
+    def __init__(self, cluster: Cluster, selector: str) -> None:
+        self._cluster = cluster
+        self._selector = selector
+        self._pods: dict[str, Object] = {}
+        self._changed = asyncio.Condition()
+        self._version = ""
+        self._task: asyncio.Task[None] | None = None
+
+    def get(self, job: str) -> Object | None:
+        """Return the pod of a Job as last seen."""
+        return self._pods.get(job)
+
+    def forget(self, job: str) -> None:
+        """Drop what is known of a Job that is over."""
+        self._pods.pop(job, None)
+
+    async def open(self) -> None:
+        """Begin to watch, from before the next object is made."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.ensure_future(self._watch_for_ever())
+
+    async def refresh(self) -> None:
+        """Ask the apiserver. Raises ApiError."""
+        listed = await self._cluster.list("pods", labelSelector=self._selector)
+        self._version = listed["metadata"]["resourceVersion"]
+        present = {pod["metadata"]["labels"].get(JOB_LABEL, ""): pod for pod in listed["items"]}
+        for job, pod in present.items():
+            self._keep(job, pod)
+        for job in self._pods.keys() - present.keys():
+            self._deleted(job)
+        await self._tell()
+
+    async def changed(self, wait_s: float) -> None:
+        """Return at the next change of any pod, or after ``wait_s``."""
+        async with self._changed:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), wait_s)
+
+    async def wake(self) -> None:
+        """Make everybody who waits look again."""
+        await self._tell()
+
+    async def close(self) -> None:
+        """Stop watching. May be called twice."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def _watch_for_ever(self) -> None:
+        failures = 0
+        while True:
+            try:
+                if not self._version:
+                    await self.refresh()
+                async for event in self._cluster.watch("pods", self._version, labelSelector=self._selector):
+                    failures = 0
+                    await self._take(event)
+            except ApiError as error:
+                # 410: our version is too old. Anything else: whoever waits asks for itself meanwhile, and hears why.
+                if error.status == 410 or failures:
+                    self._version = ""
+                failures = min(failures + 1, 6)
+                await asyncio.sleep(0.1 * 2**failures)
+
+    async def _take(self, event: Object) -> None:
+        pod = event["object"]
+        self._version = pod["metadata"]["resourceVersion"]
+        if event["type"] == "BOOKMARK":
+            return
+        job = pod["metadata"].get("labels", {}).get(JOB_LABEL, "")
+        self._keep(job, pod)
+        if event["type"] == "DELETED":
+            self._deleted(job)
+        await self._tell()
+
+    def _keep(self, job: str, pod: Object) -> None:
+        # A second pod of the same Job would be a second run of the cell: the first is the one we know.
+        known = self._pods.get(job)
+        if known is None or known["metadata"]["uid"] == pod["metadata"]["uid"]:
+            self._pods[job] = pod
+
+    def _deleted(self, job: str) -> None:
+        self._pods[job]["metadata"].setdefault("deletionTimestamp", "now")
+
+    async def _tell(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()

@@ -1,0 +1,156 @@
+"""Pure: what a pod and the events of its Job say, as one of four things.
+
+The order of the rules matters: what the pod says of itself as a whole (evicted, past its deadline, disrupted) comes before
+what its container says, and an exit status is read last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .base import Ending
+
+Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Not running yet, and nothing is wrong."""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Not running, for a reason.
+
+    Attributes:
+        reason: Kubernetes' own word for it.
+        message: What it said about it.
+        advice: The next step.
+        final: Waiting cannot mend it. Otherwise it may pass: a registry's hiccup, a node pool that grows, a quota that
+            another cell still uses.
+    """
+
+    reason: str
+    message: str
+    advice: str
+    final: bool = False
+
+
+@dataclass(frozen=True)
+class Running:
+    """The container runs."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The container has ended, or the pod as a whole."""
+
+    ending: Ending
+
+
+Status = Waiting | Trouble | Running | Ended
+
+_IMAGE = "Check the image's name and that the nodes may pull it: KubernetesBackend.image, image_pull_secrets."
+#: Waiting reasons of a container that are trouble: the advice, and whether waiting is of no use.
+_WAITING: Mapping[str, tuple[str, bool]] = {
+    "ErrImagePull": (_IMAGE, False),
+    "ImagePullBackOff": (_IMAGE, False),
+    "InvalidImageName": (_IMAGE, True),
+    "ErrImageNeverPull": (_IMAGE, True),
+    "ImageInspectError": (_IMAGE, False),
+    "CreateContainerConfigError": ("Look at it with: kubectl describe pod.", False),
+    "CreateContainerError": ("Does the image have KubernetesBackend.python?", False),
+    "RunContainerError": ("Does the image have KubernetesBackend.python?", False),
+}
+#: Reasons of a finished pod.
+_POD_REASONS = {
+    "Evicted": ("lost", "was evicted"),
+    "NodeLost": ("lost", "is on a node that is gone"),
+    "NodeShutdown": ("lost", "was on a node that was shut down"),
+    "Terminated": ("lost", "was on a node that was shut down"),
+    "Preempting": ("lost", "was preempted"),
+    "UnexpectedAdmissionError": ("refused", "was not admitted by its node"),
+    "OutOfcpu": ("refused", "found no room on its node"),
+    "OutOfmemory": ("refused", "found no room on its node"),
+    "OutOfpods": ("refused", "found no room on its node"),
+}
+
+
+def read(pod: Object) -> Status:
+    """Say what state a pod is in."""
+    status = pod.get("status", {})
+    name = f"Pod {pod['metadata']['name']}"
+    ended = _pod_ended(pod, status, name)
+    if ended is not None:
+        return ended
+    for container in status.get("containerStatuses") or ():
+        state = container.get("state") or {}
+        if "terminated" in state:
+            return Ended(_terminated(state["terminated"], name))
+        if "running" in state:
+            return Running()
+        waiting = state.get("waiting") or {}
+        known = _WAITING.get(waiting.get("reason", ""))
+        if known is not None:
+            return Trouble(waiting["reason"], waiting.get("message", ""), known[0], known[1])
+    return _scheduling(status)
+
+
+def _pod_ended(pod: Object, status: Object, name: str) -> Ended | None:
+    reason, message = status.get("reason", ""), status.get("message", "")
+    if status.get("phase") == "Failed" and reason == "DeadlineExceeded":
+        return Ended(Ending("timeout", f"{name} reached its deadline."))
+    if reason in _POD_REASONS:
+        outcome, words = _POD_REASONS[reason]
+        return Ended(Ending(outcome, f"{name} {words}: {message or reason}"))
+    for condition in status.get("conditions") or ():
+        if condition["type"] == "DisruptionTarget" and condition["status"] == "True":
+            why = condition.get("message") or condition.get("reason", "")
+            return Ended(Ending("lost", f"{name} was disrupted: {why}"))
+    if "deletionTimestamp" in pod["metadata"]:
+        return Ended(Ending("lost", f"{name} was deleted."))
+    return None
+
+
+def _terminated(state: Object, name: str) -> Ending:
+    code, reason = state.get("exitCode"), state.get("reason", "")
+    said = f"{name}: {reason}, exit status {code}. {state.get('message', '')}".rstrip()
+    if reason in ("StartError", "ContainerCannotRun", "RunContainerError"):
+        return Ending("refused", f"{said} Does the image have KubernetesBackend.python?", code)
+    # Under gVisor running out of memory shows as 137 or 128, with OOMKilled or Error (gVisor #2433, #14679).
+    if reason == "OOMKilled" or code in (128, 137):
+        return Ending("out_of_memory", f"{said} It likely ran out of memory.", code)
+    return Ending("lost", f"{said} It ended before the cell did.", code)
+
+
+def _scheduling(status: Object) -> Status:
+    for condition in status.get("conditions") or ():
+        if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
+            advice = "Does a node have the room, the runtime class, the labels and no taint against it?"
+            return Trouble("Unschedulable", condition.get("message", ""), advice)
+    return Waiting()
+
+
+#: Events that say help is coming: a node pool grows.
+_PATIENCE = ("TriggeredScaleUp", "Provisioning", "Nominated")
+
+
+def read_events(events: Iterable[Object]) -> Trouble | None:
+    """Say why a Job has no pod, from the events about the Job."""
+    for event in events:
+        if event.get("reason") != "FailedCreate":
+            continue
+        message = event.get("message", "")
+        if "exceeded quota" in message:
+            return Trouble("QuotaExceeded", message, "Free some of the namespace's quota, or raise it.")
+        if "forbidden" in message or "denied" in message or "invalid" in message.lower():
+            return Trouble("AdmissionRefused", message, "The namespace's policies decide what pods may be.", final=True)
+        return Trouble("FailedCreate", message, "Look at it with: kubectl describe job.")
+    return None
+
+
+def help_is_coming(events: Iterable[Object]) -> bool:
+    """Tell from the events about a pod whether an autoscaler is getting a node for it."""
+    return any(event.get("reason") in _PATIENCE for event in events)

@@ -1,0 +1,173 @@
+"""The command ``sandbox-kernel``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from traitlets.config import Config
+
+from . import __version__, iopub, settings
+from .errors import ConfigurationError, SandboxError
+from .guest import wire
+
+#: As `docker run` does: the command that runs things failed itself.
+OUR_FAILURE = 125
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    parser = _parser()
+    arguments, options = parser.parse_known_args(argv)
+    try:
+        settings.check_options(options)
+        return int(arguments.act(arguments, options))
+    except ConfigurationError as error:
+        print(f"sandbox-kernel: {error}", file=sys.stderr)
+        return 2
+    except SandboxError as error:
+        print(f"sandbox-kernel: {error}", file=sys.stderr)
+        return OUR_FAILURE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sandbox-kernel",
+        description="Run code in gVisor sandboxes: from Jupyter, from the shell, from agents.",
+        epilog="Every command takes settings as --Class.name=value; `sandbox-kernel settings` lists them.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("setup", help="get a gVisor for this user: about a minute, once, no root")
+    command.set_defaults(act=_setup)
+
+    command = commands.add_parser("doctor", help="look at everything a sandbox needs, and say how to mend it")
+    command.add_argument("--backend", choices=("local", "kubernetes"), help="look at this backend too")
+    command.set_defaults(act=_doctor)
+
+    command = commands.add_parser("install", help="install the kernel for Jupyter")
+    command.add_argument("--backend", choices=("local", "kubernetes"), default="local")
+    command.add_argument("--name", help="of the kernelspec; default: sandbox-local or sandbox-kubernetes")
+    command.add_argument("--display-name", help="what launchers show")
+    where = command.add_mutually_exclusive_group()
+    where.add_argument("--user", action="store_true", help="for this user")
+    where.add_argument("--prefix", help="below this prefix")
+    where.add_argument("--sys-prefix", action="store_true", help="in this Python's environment (the default)")
+    command.set_defaults(act=_install)
+
+    command = commands.add_parser("run", help="run a file or a snippet in a sandbox; the exit status follows its outcome")
+    command.add_argument("file", nargs="?", metavar="FILE", help="a file of Python, or - for standard input")
+    command.add_argument("-c", dest="code", metavar="CODE", help="a snippet")
+    command.add_argument("--backend", choices=("local", "kubernetes"))
+    command.add_argument("--timeout", type=float, metavar="SECONDS", help="as --Runner.timeout_s")
+    command.set_defaults(act=_run)
+
+    command = commands.add_parser("settings", help="list all settings")
+    command.set_defaults(act=_settings)
+    return parser
+
+
+def _setup(_: argparse.Namespace, __: list[str]) -> int:
+    from . import runtime  # noqa: PLC0415 - each command imports what it needs
+
+    found = runtime.setup(lambda line: print(line, flush=True))
+    print(f"gVisor {found.version} is ready: {found.path}")
+    return 0
+
+
+def _doctor(arguments: argparse.Namespace, options: list[str]) -> int:
+    from . import doctor  # noqa: PLC0415
+
+    return doctor.run(arguments.backend, _config(options))
+
+
+def _install(arguments: argparse.Namespace, options: list[str]) -> int:
+    from . import install  # noqa: PLC0415
+
+    prefix = arguments.prefix if arguments.prefix or arguments.user else sys.prefix
+    try:
+        path = install.install(
+            arguments.backend,
+            options,
+            name=arguments.name,
+            display_name=arguments.display_name,
+            user=arguments.user,
+            prefix=prefix,
+        )
+    except (OSError, ValueError) as error:
+        raise SandboxError(f"The kernel could not be installed: {error}", "Try --user.") from error
+    print(f"Installed: {path}")
+    return 0
+
+
+def _settings(_: argparse.Namespace, __: list[str]) -> int:
+    print("\n".join(settings.describe()))
+    return 0
+
+
+def _run(arguments: argparse.Namespace, options: list[str]) -> int:
+    if arguments.backend:
+        options = [*options, f"--Runner.backend_name={arguments.backend}"]
+    code = _code(arguments)
+    return asyncio.run(_run_code(code, _config(options), arguments.timeout))
+
+
+def _code(arguments: argparse.Namespace) -> str:
+    if (arguments.file is None) == (arguments.code is None):
+        raise ConfigurationError("There is nothing to run, or two things.", "Use: sandbox-kernel run FILE, - or -c CODE")
+    if arguments.code is not None:
+        return str(arguments.code)
+    try:
+        return sys.stdin.read() if arguments.file == "-" else Path(arguments.file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"Cannot read {arguments.file}: {error}", "FILE is a file of Python.") from error
+
+
+async def _run_code(code: str, config: Config, timeout_s: float | None) -> int:
+    from .runner import Runner  # noqa: PLC0415
+
+    runner = Runner(config=config)
+    session = runner.open_session()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, lambda: asyncio.ensure_future(session.interrupt()))
+    status = None
+    try:
+        async for event in session.run(code, timeout_s=timeout_s, name="snippet.py"):
+            _show(event)
+            if isinstance(event, wire.Finished):
+                status = event.exit_status
+    finally:
+        await runner.close()
+    return 1 if status is None else status
+
+
+def _show(event: wire.Event) -> None:
+    """Print what a terminal can show of an event. The value of the last expression is not printed: `python FILE` does not."""
+    kind, content = iopub.message(event, 1) or ("", {})
+    if kind == "stream":
+        print(content["text"], end="", flush=True, file=sys.stdout if content["name"] == "stdout" else sys.stderr)
+    elif kind in ("display_data", "update_display_data"):
+        print(content["data"].get("text/plain", ""), flush=True)
+    elif kind == "error" and content["ename"] == "SystemExit":
+        if not content["evalue"].isdigit():  # As the interpreter does: a number is the exit status, a text is printed.
+            print(content["evalue"], file=sys.stderr)
+    elif kind == "error":
+        print(*content["traceback"], sep="\n", file=sys.stderr)
+
+
+def _config(options: list[str]) -> Config:
+    from jupyter_core.paths import jupyter_config_path  # noqa: PLC0415
+
+    config = settings.from_files(jupyter_config_path())
+    config.merge(settings.from_options(options))
+    return config
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,51 @@
+"""Everything this package raises on the host.
+
+    SandboxError
+     ├─ ConfigurationError        a setting that cannot work
+     ├─ BackendError              no sandbox, or none any more
+     │   ├─ BackendUnavailable    there is no runtime or no cluster to ask
+     │   ├─ SandboxRefused        it was asked and said no: image, quota, admission, scheduling
+     │   └─ SandboxLost           the sandbox vanished while it had our cell
+     └─ GuestProtocolError        the guest did not keep to the wire
+
+What the cell did (an exception, a timeout, running out of memory) is none of these: it is an outcome, see
+:class:`sandbox_kernel.guest.wire.Finished`. Foreign errors are translated where they arise, with ``from``.
+"""
+
+from __future__ import annotations
+
+
+class SandboxError(Exception):
+    """Base of all errors of this package. ``advice`` is the next step for the user, empty when there is none."""
+
+    def __init__(self, message: str, advice: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.advice}".rstrip()
+
+
+class ConfigurationError(SandboxError):
+    """A setting has a value that cannot work."""
+
+
+class BackendError(SandboxError):
+    """No sandbox could be had, or the one that ran the cell is gone."""
+
+
+class BackendUnavailable(BackendError):
+    """There is no gVisor here, or no cluster that answers. Nothing was run."""
+
+
+class SandboxRefused(BackendError):
+    """The cluster or the runtime was asked for a sandbox and refused it. Nothing was run."""
+
+
+class SandboxLost(BackendError):
+    """The sandbox went away with the cell in it; what the cell did until then is not known."""
+
+
+class GuestProtocolError(SandboxError):
+    """The program in the sandbox said something the wire does not know; the sandbox was ended."""

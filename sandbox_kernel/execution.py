@@ -1,0 +1,199 @@
+"""One cell on its way: turns a sandbox's bytes into events and owns time.
+
+Have a sandbox, wait for its Ready, deliver the cell once, pass on what it says, give the sandbox back. Every cell ends
+within its timeout plus a grace, by whoever notices first: the guest's timer, ours, or the deadlines the backend set. The
+events always end with exactly one Finished, ours when the guest's did not come; what the cluster or the runtime did wrong
+is raised instead. Nothing here runs a cell a second time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from . import outcomes
+from .backends.base import Backend, Ending, Request, Sandbox
+from .errors import GuestProtocolError, SandboxLost, SandboxRefused
+from .guest import frames, wire
+from .limits import MIB
+
+#: How much later than the guest's our own timer ends a cell.
+GRACE_S = 5.0
+#: How long a guest may take to say that it took the cell before it is reminded.
+REMIND_S = 1.0
+#: What a guest may say beyond its output limit: output files, frames, a day of heartbeats.
+SLACK_BYTES = 32 * MIB
+
+
+@dataclass
+class Timings:
+    """Seconds from the start of the execution; None: not reached."""
+
+    ready_s: float | None = None
+    started_s: float | None = None
+    first_output_s: float | None = None
+    finished_s: float | None = None
+
+
+class Execution:
+    """Iterate it once: events, the last of them Finished. Heartbeats, Ready and Started are not passed on.
+
+    An outcome other than ok comes after an Error that explains it, the cell's own or ours.
+
+    Raises BackendUnavailable or SandboxRefused when the cell was not run, SandboxLost or GuestProtocolError when it is not
+    known how it ended.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        cell: wire.Cell,
+        request: Request,
+        ended: Callable[[Execution, Sandbox | None], None],
+    ) -> None:
+        self.cell = cell
+        self.timings = Timings()
+        self._backend = backend
+        self._request = request
+        self._ended = ended
+        self._decoder = frames.Decoder()
+        self._sandbox: Sandbox | None = None
+        self._starting: asyncio.Task[Sandbox] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._killed_for: str | None = None
+        self._bytes = 0
+
+    async def interrupt(self) -> None:
+        """End the cell now; the events end with the outcome ``interrupted``. May be called at any time."""
+        await self._kill("interrupted")
+
+    async def _kill(self, why: str) -> None:
+        self._killed_for = self._killed_for or why
+        if self._starting is not None and not self._starting.done():
+            self._starting.cancel()
+        if self._sandbox is not None:
+            await self._sandbox.kill()
+
+    async def __aiter__(self) -> AsyncIterator[wire.Event]:
+        """Run the cell."""
+        self._began = time.monotonic()
+        explained = False
+        try:
+            async for event in self._events():
+                if isinstance(event, wire.Finished):
+                    self.timings.finished_s = self._elapsed()
+                    if event.outcome != "ok" and not explained:
+                        yield outcomes.explain(event, self.cell, self._request.limits)
+                    yield event
+                    return
+                explained = explained or isinstance(event, wire.Error)
+                if self.timings.first_output_s is None:
+                    self.timings.first_output_s = self._elapsed()
+                yield event
+        finally:
+            self._disarm()
+            for task in self._tasks:
+                task.cancel()
+            self._ended(self, self._sandbox)
+
+    async def _events(self) -> AsyncIterator[wire.Event]:
+        self._arm(self._request.limits.start_s, "not ready")
+        if not await self._start():
+            yield await self._end()
+            return
+        assert self._sandbox is not None
+        async for line in self._sandbox.lines():
+            self._bytes += len(line)
+            if self._bytes > self._request.limits.output_bytes + SLACK_BYTES:
+                await self._kill("flood")
+                break
+            for event in self._decoder.decode(line):
+                if isinstance(event, wire.Ready):
+                    self._on_ready()
+                elif isinstance(event, wire.Started):
+                    self._on_started()
+                elif not isinstance(event, wire.Heartbeat):
+                    yield event
+        yield await self._end()
+
+    async def _start(self) -> bool:
+        """Get the sandbox; False when we were ended before there was one."""
+        if self._killed_for:
+            return False
+        self._starting = asyncio.ensure_future(self._backend.start(self._request))
+        try:
+            self._sandbox = await self._starting
+        except asyncio.CancelledError:
+            if self._killed_for is None:  # It is our caller who was cancelled.
+                self._starting.cancel()
+                raise
+            return False
+        return True
+
+    def _on_ready(self) -> None:
+        if self.timings.ready_s is None:
+            self.timings.ready_s = self._elapsed()
+            self._tasks.append(asyncio.ensure_future(self._deliver()))
+
+    async def _deliver(self) -> None:
+        assert self._sandbox is not None
+        await self._sandbox.deliver(wire.dump(self.cell))
+        while True:
+            await asyncio.sleep(REMIND_S)
+            await self._sandbox.remind()
+
+    def _on_started(self) -> None:
+        self.timings.started_s = self._elapsed()
+        for task in self._tasks:
+            task.cancel()
+        self._disarm()
+        if self.cell.timeout_s is not None:
+            self._arm(self.cell.timeout_s + GRACE_S, "timeout")
+
+    def _arm(self, seconds: float, why: str) -> None:
+        def fire() -> None:
+            self._tasks.append(asyncio.ensure_future(self._kill(why)))
+
+        self._timer = asyncio.get_running_loop().call_later(seconds, fire)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._began
+
+    async def _end(self) -> wire.Finished:
+        """Say how a cell ended that has no trailer, or raise why that cannot be said."""
+        await self._raise_delivery_error()
+        wall_s = self._elapsed() - (self.timings.started_s or 0.0)
+        if self._killed_for == "interrupted":
+            return wire.Finished("interrupted", 130, wall_s)
+        if self._killed_for == "timeout":
+            return wire.Finished("timeout", 124, wall_s)
+        if self._killed_for == "flood":
+            raise GuestProtocolError(f"The sandbox sent over {self._bytes // MIB} MiB and was ended.")
+        if self._killed_for == "not ready" or self._sandbox is None:
+            what = "" if self._sandbox is None else " " + self._sandbox.waiting_for()
+            raise SandboxRefused(
+                f"The sandbox was not ready within {self._request.limits.start_s:g} s.{what}",
+                "Runner.start_timeout_s sets how long to wait.",
+            )
+        return self._told(await self._sandbox.ending(), wall_s)
+
+    async def _raise_delivery_error(self) -> None:
+        for task in self._tasks:
+            if task.done() and not task.cancelled() and task.exception() is not None:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+
+    def _told(self, ending: Ending, wall_s: float) -> wire.Finished:
+        if ending.outcome == "refused" or (self.timings.started_s is None and ending.outcome != "timeout"):
+            raise SandboxRefused(ending.reason)
+        if ending.outcome == "lost":
+            raise SandboxLost(ending.reason)
+        return wire.Finished(ending.outcome, ending.exit_status, wall_s, reason=ending.reason)

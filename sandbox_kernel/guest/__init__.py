@@ -1,0 +1,5 @@
+"""The program inside the sandbox: standard library only, Python 3.9 and newer.
+
+Shipped as files (a ConfigMap, or a bind mount) under the name ``_sandbox_guest``, so that nothing of it can shadow a
+module of the cell. It is one package with relative imports only. The host imports :mod:`.wire` and nothing else.
+"""

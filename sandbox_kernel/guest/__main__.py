@@ -1,0 +1,61 @@
+"""Start of the guest.
+
+    python3 -c BOOT '{"mailbox": "/mailbox", ...}'
+
+where BOOT (:data:`BOOT`) puts the folder above this package on ``sys.path`` and calls :func:`main`. The settings, all but
+``mailbox`` optional:
+
+    mailbox      a directory (files ``0.json``, ``1.json``, ...), or "-" for lines on stdin
+    idle_s       leave when no cell came within so many seconds
+    rlimits      limits of the cell's process by name: {"NPROC": 100, "NOFILE": 4096, ...}
+    heartbeat_s  say Heartbeat after so many seconds of silence
+    memory_mib   what the sandbox may use, to tell a crash from running out of memory
+
+The guest writes Ready, waits for one cell, writes Started, then what the cell says, then Finished, and exits with the
+cell's exit status. At the end of stdin it leaves at once: the host is gone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import socket
+import sys
+
+from . import cell, keeper, mailbox, wire
+
+
+def main(settings: str) -> int:
+    """Run the guest and return its exit status."""
+    values = json.loads(settings)
+    rlimits = values.get("rlimits", {})
+
+    def start_cell_process(orders: socket.socket, talk: socket.socket) -> None:
+        for name, limit in rlimits.items():
+            _lower(getattr(resource, "RLIMIT_" + name), limit)
+        folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        sys.path[:] = [entry for entry in sys.path if entry not in ("", folder)]
+        cell.CellProcess(orders, talk).serve()
+
+    # The wire gets a number of its own, so that nothing that writes to fd 1 by mistake writes into it.
+    wire_fd = os.dup(1)
+    os.dup2(2, 1)
+    place = values["mailbox"]
+    box = mailbox.StreamMailbox(0) if place == "-" else mailbox.DirectoryMailbox(place)
+    memory_mib = values.get("memory_mib")
+    return keeper.Keeper(
+        box,
+        wire_fd,
+        start_cell_process,
+        idle_s=values.get("idle_s"),
+        memory_kib=memory_mib * 1024 if memory_mib else None,
+        heartbeat_s=values.get("heartbeat_s", wire.HEARTBEAT_S),
+    ).run_one()
+
+
+def _lower(which: int, limit: int) -> None:
+    hard = resource.getrlimit(which)[1]
+    if hard != resource.RLIM_INFINITY:
+        limit = min(limit, hard)
+    resource.setrlimit(which, (limit, limit))

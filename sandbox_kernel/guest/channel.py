@@ -1,0 +1,123 @@
+"""How the keeper and the cell's process talk: two socket pairs, length-prefixed messages.
+
+A message is one line of JSON, and after it, for some, an event as it goes onto the wire. ``orders`` brings cells to the
+cell's process. Over ``talk`` that process says events and waits for the answer to each, which the keeper gives after it
+has emptied the pipes and passed the event on. Two pairs, because threads of earlier cells may talk while the main thread
+waits for an order.
+
+The user's code can reach the sockets of its process and write into them: for the keeper both are hostile, and what is no
+message ends the conversation. The cell's process then goes on in silence and its exit status tells the end.
+"""
+
+from __future__ import annotations
+
+import collections
+import json
+import os
+import signal
+import socket
+import struct
+import threading
+from typing import Any, Deque, List, Optional, Tuple
+
+from .frames import EVENT_BYTES
+
+_LENGTH = struct.Struct("!I")
+_SIGNALS = signal.valid_signals()
+
+#: A message's line, and its event.
+Message = Tuple[Any, bytes]
+
+
+def send(sock: socket.socket, head: Any, body: bytes = b"") -> None:
+    """Write one message."""
+    line = json.dumps(head).encode("ascii")
+    sock.sendall(_LENGTH.pack(len(line) + 1 + len(body)) + line + b"\n" + body)
+
+
+def receive(sock: socket.socket) -> Any:
+    """Read one message and return its line, waiting for it; None at the end of the stream."""
+    head = _exactly(sock, _LENGTH.size)
+    body = _exactly(sock, _LENGTH.unpack(head)[0]) if head else None
+    return None if body is None else json.loads(body)
+
+
+def _exactly(sock: socket.socket, size: int) -> Optional[bytes]:
+    data = bytearray()
+    while len(data) < size:
+        part = sock.recv(size - len(data))
+        if not part:
+            return None
+        data += part
+    return bytes(data)
+
+
+class Inbox:
+    """The keeper's reading end: takes what is there and returns whole messages, so a stuck writer cannot hold it up."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._sock = sock
+        self._data = bytearray()
+
+    def take(self) -> List[Message]:
+        """Return the messages completed by one read. Raises EOFError at the end, ValueError for what is no message."""
+        try:
+            part = self._sock.recv(1 << 20)
+        except BlockingIOError:
+            return []
+        if not part:
+            raise EOFError
+        self._data += part
+        messages = []
+        while len(self._data) >= _LENGTH.size:
+            end = _LENGTH.size + _LENGTH.unpack_from(self._data)[0]
+            if end > EVENT_BYTES + 4096:
+                raise ValueError("too long for a message")
+            if len(self._data) < end:
+                break
+            line, _, body = bytes(self._data[_LENGTH.size : end]).partition(b"\n")
+            messages.append((json.loads(line), body))
+            del self._data[:end]
+        return messages
+
+
+class Talk:
+    """The cell process's end of ``talk``: say something and wait until it has been passed on."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._pid = os.getpid()
+        self._lock = threading.RLock()
+        self._waiting: Deque[Message] = collections.deque()
+        self._busy = False
+        self._open = True
+
+    def say(self, *words: Any, body: bytes = b"") -> bool:
+        """Send a message and wait for its answer. False: nobody hears us.
+
+        A forked child stays silent: the conversation is its parent's.
+        """
+        if os.getpid() != self._pid or not self._open:
+            return False
+        with self._lock:
+            self._waiting.append((words, body))
+            if self._busy:  # By a finalizer within our own say(), which sends it after its own.
+                return True
+            self._busy = True
+            # A handler of the user's that raises between the halves of a message would break all that follow.
+            blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+            try:
+                while self._waiting:
+                    self._exchange(*self._waiting.popleft())
+            except OSError:  # The user's code closed our socket, or wrote into it and the keeper hung up.
+                self._open = False
+            finally:
+                self._busy = False
+                signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+            return self._open
+
+    def _exchange(self, words: Any, body: bytes) -> None:
+        send(self._sock, words, body)
+        if receive(self._sock) is None:
+            raise ConnectionError

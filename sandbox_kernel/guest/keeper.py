@@ -1,0 +1,286 @@
+"""The parent of the cell's process: it alone writes frames, keeps time, and tells how a cell ended.
+
+It forks before any code of the user runs: the first process of a gVisor sandbox once had more file rights than it should
+(CVE-2025-2713), and what the user's code does to its own process (exit, crash, a closed descriptor) must not end the
+conversation with the host. One thread, one ``poll`` loop, no state besides the current cell.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import select
+import signal
+import socket
+import sys
+import time
+import traceback
+from typing import Any, Callable, Optional, Set, Union
+
+from . import channel, files, frames, output, wire
+from .mailbox import DirectoryMailbox, StreamMailbox
+
+_FOREVER = float("inf")
+
+
+class Keeper:
+    """Runs cells from a mailbox in one cell process and frames what comes of it onto ``wire_fd``."""
+
+    def __init__(
+        self,
+        mailbox: Union[StreamMailbox, DirectoryMailbox],
+        wire_fd: int,
+        start_cell_process: Callable[[socket.socket, socket.socket], None],
+        *,
+        idle_s: Optional[float] = None,
+        memory_kib: Optional[int] = None,
+        heartbeat_s: float = wire.HEARTBEAT_S,
+    ) -> None:
+        self._mailbox = mailbox
+        self._wire_fd = wire_fd
+        self._start = start_cell_process
+        self._idle_s = idle_s
+        self._memory_kib = memory_kib
+        self._heartbeat_s = heartbeat_s
+        self._encoder = frames.Encoder()
+        self._pump = output.Pump(self._emit)
+        self._last_write = time.monotonic()
+        self._cell: Optional[wire.Cell] = None
+        self._began = 0.0
+        self._files = files.Folder(".")
+        self._poll = select.poll()
+        #: The same without the pipes.
+        self._calm_poll = select.poll()
+        self._told_error = False
+        self._reaped = False
+
+    # -- life
+
+    def run_one(self) -> int:
+        """Run the first cell that comes and return the exit status it deserves. Returns 0 when none comes."""
+        self._fork()
+        try:
+            self._emit(wire.Ready("%d.%d.%d" % sys.version_info[:3], " ".join(os.uname()[:4:2])))
+            finished = self._loop()
+        finally:
+            self._kill()
+        if finished is None:
+            return 0
+        return 1 if finished.exit_status is None else finished.exit_status & 0xFF
+
+    def _fork(self) -> None:
+        orders, their_orders = socket.socketpair()
+        talk, their_talk = socket.socketpair()
+        out_read, out_write = os.pipe()
+        err_read, err_write = os.pipe()
+        # The handler does nothing; the byte in the pipe wakes the poll when any child ends.
+        self._woken, waker = os.pipe()
+        os.set_blocking(waker, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+        self.pid = os.fork()
+        if self.pid == 0:
+            self._become_cell_process(out_write, err_write, their_orders, their_talk)
+        their_orders.close()
+        their_talk.close()
+        os.close(out_write)
+        os.close(err_write)
+        self._orders, self._talk, self._inbox = orders, talk, channel.Inbox(talk)
+        self._pipes = (out_read, err_read)
+        self._pump.attach(out_read, err_read)
+
+    def _become_cell_process(self, out: int, err: int, orders: socket.socket, talk: socket.socket) -> None:
+        status = 1
+        try:
+            os.setsid()
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            null = os.open(os.devnull, os.O_RDONLY)
+            for source, target in ((null, 0), (out, 1), (err, 2)):
+                os.dup2(source, target)
+            orders, talk = _out_of_the_way(orders), _out_of_the_way(talk)
+            keep = sorted((orders.fileno(), talk.fileno()))
+            os.closerange(3, keep[0])
+            os.closerange(keep[0] + 1, keep[1])
+            os.closerange(keep[1] + 1, keep[1] + 64)
+            self._start(orders, talk)
+            status = 0
+        except BaseException:
+            os.write(2, traceback.format_exc().encode("utf-8", "replace"))
+        finally:
+            os._exit(status)
+
+    # -- loop
+
+    def _loop(self) -> Optional[wire.Finished]:
+        for fd in (self._talk.fileno(), self._woken, self._mailbox.fd):
+            if fd is not None:
+                self._poll.register(fd, select.POLLIN)
+                self._calm_poll.register(fd, select.POLLIN)
+        for fd in self._pipes:
+            self._poll.register(fd, select.POLLIN)
+        idle_until = time.monotonic() + (_FOREVER if self._idle_s is None else self._idle_s)
+        while True:
+            poll = self._calm_poll if time.monotonic() < self._pump.rest_until else self._poll
+            ready = {fd for fd, _ in poll.poll(self._wait_s(idle_until) * 1000)}
+            finished = None
+            if self._mailbox.fd is None or self._mailbox.fd in ready:
+                finished = self._read_mailbox()
+            if self._mailbox.closed or (self._cell is None and time.monotonic() >= idle_until):
+                return None
+            finished = finished or self._look_at_cell(ready)
+            if finished is not None:
+                return self._finish(finished)
+            now = time.monotonic()
+            if now >= self._pump.due:
+                self._pump.flush()
+            if now - self._last_write >= self._heartbeat_s:
+                self._emit(wire.Heartbeat())
+
+    def _look_at_cell(self, ready: Set[int]) -> Optional[wire.Finished]:
+        """Pass on what the cell's process gave us; return how the cell ended when it has."""
+        # Pipes before talk: whoever talks waits for the answer, so what is in the pipes was written first.
+        for fd in self._pipes:
+            if fd in ready and self._pump.read(fd) == 0:
+                self._poll.unregister(fd)
+        finished = self._hear() if self._talk.fileno() in ready else None
+        if finished is None and self._woken in ready:
+            os.read(self._woken, 4096)
+            finished = self._reap()
+        if finished is None and time.monotonic() >= self._deadline():
+            finished = self._time_out()
+        return finished
+
+    def _wait_s(self, idle_until: float) -> float:
+        now = time.monotonic()
+        until = [self._last_write + self._heartbeat_s, self._deadline(), self._pump.due]
+        if self._pump.rest_until > now:
+            until.append(self._pump.rest_until)
+        if self._cell is None:
+            until.append(idle_until)
+            if self._mailbox.wait_s is not None:
+                until.append(now + self._mailbox.wait_s)
+        return max(0.0, min(until) - now)
+
+    def _deadline(self) -> float:
+        if self._cell is None or self._cell.timeout_s is None:
+            return _FOREVER
+        return self._began + self._cell.timeout_s
+
+    def _read_mailbox(self) -> Optional[wire.Finished]:
+        for data in self._mailbox.take():
+            message = wire.load_message(data)
+            if isinstance(message, wire.Cell) and self._cell is None:
+                return self._begin(message)
+        return None
+
+    def _begin(self, cell: wire.Cell) -> Optional[wire.Finished]:
+        """Start the cell; return how it ended when it could not be started."""
+        self._cell, self._began = cell, time.monotonic()
+        self._pump.begin(cell.output_bytes)
+        self._emit(wire.Started(cell.number))
+        try:
+            self._files.write(cell.files)
+        except (OSError, ValueError) as error:
+            return wire.Finished("error", 1, reason="an input file could not be written: %s" % error)
+        if cell.collect_bytes:
+            self._files.remember()
+        with contextlib.suppress(OSError):  # The cell's process may be gone; how will be told when it is reaped.
+            channel.send(self._orders, [cell.code, cell.name, cell.silent])
+        return None
+
+    # -- what the cell's process says
+
+    def _hear(self) -> Optional[wire.Finished]:
+        try:
+            for (word, first, *rest), body in self._inbox.take():
+                self._pump.drain(first)
+                if word == "done" and self._cell is not None:
+                    status, cpu_s = rest
+                    return wire.Finished("ok" if status == 0 else "error", status & 0xFF, cpu_s=float(cpu_s))
+                if word == "event":
+                    self._pass_on(wire.load_event(body))
+                channel.send(self._talk, True)
+        except (EOFError, OSError, ValueError, TypeError, RecursionError):
+            # The end, or no message of ours. How the process ends is then told by its exit status.
+            self._poll.unregister(self._talk.fileno())
+            self._calm_poll.unregister(self._talk.fileno())
+            self._talk.close()
+        return None
+
+    def _pass_on(self, event: Any) -> None:
+        if isinstance(event, wire.Error) and not self._told_error:
+            # What ended the cell is told also when its output has reached the limit.
+            self._told_error = True
+            self._pump.flush()
+            self._emit(event)
+        elif isinstance(event, (wire.Display, wire.Result, wire.ClearOutput, wire.Error)):
+            self._pump.show(event)
+
+    def _reap(self) -> Optional[wire.Finished]:
+        """Take the exit status of every child that ended: as process 1 we inherit the orphans of the cell too."""
+        finished = None
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return finished
+            if pid == 0:
+                return finished
+            if pid == self.pid:
+                self._reaped = True
+                finished = self._died(status, usage)
+
+    def _died(self, status: int, usage: Any) -> wire.Finished:
+        cpu_s = usage.ru_utime + usage.ru_stime
+        if os.WIFEXITED(status):
+            code = os.WEXITSTATUS(status)
+            reason = "the cell ended its own Python process with exit status %d" % code
+            return wire.Finished("error", code or 1, cpu_s=cpu_s, reason=reason)
+        number = os.WTERMSIG(status)
+        try:
+            name = signal.Signals(number).name
+        except ValueError:
+            name = "signal %d" % number
+        if self._memory_kib and usage.ru_maxrss >= 0.8 * self._memory_kib and name in ("SIGSEGV", "SIGBUS", "SIGKILL"):
+            return wire.Finished("out_of_memory", 128 + number, cpu_s=cpu_s)
+        return wire.Finished("error", 128 + number, cpu_s=cpu_s, reason="the cell's Python process was ended by " + name)
+
+    def _time_out(self) -> wire.Finished:
+        self._kill()
+        return wire.Finished("timeout", 124)
+
+    def _finish(self, finished: wire.Finished) -> Optional[wire.Finished]:
+        if self._cell is None:
+            raise RuntimeError("the cell's process ended before there was a cell: %s" % finished.reason)
+        self._pump.end()
+        if self._cell.collect_bytes:
+            for file in self._files.changed(self._cell.collect_bytes):
+                self._emit(file)
+        wall_s = time.monotonic() - self._began
+        self._emit(wire.Finished(finished.outcome, finished.exit_status, wall_s, finished.cpu_s, finished.reason))
+        return finished
+
+    def _kill(self) -> None:
+        """End the cell's process and all of its group."""
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except OSError:  # It has not made the group yet, or there is nobody in it any more.
+            if not self._reaped:
+                os.kill(self.pid, signal.SIGKILL)
+
+    def _emit(self, event: wire.Event) -> None:
+        for frame in self._encoder.encode(event):
+            written = os.write(self._wire_fd, frame)
+            if written != len(frame):
+                raise OSError("a frame was torn: %d of %d bytes" % (written, len(frame)))
+        self._last_write = time.monotonic()
+
+
+def _out_of_the_way(sock: socket.socket) -> socket.socket:
+    """Give ``sock`` a number that code which closes "everything from 3 up" does not reach, when the limit has room."""
+    try:
+        return socket.socket(fileno=fcntl.fcntl(sock.fileno(), fcntl.F_DUPFD_CLOEXEC, 500))
+    except OSError:
+        return sock

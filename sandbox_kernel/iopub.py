@@ -1,0 +1,97 @@
+"""Events to Jupyter messages: pure, but for the moment at which streams are sent."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from . import policy
+from .guest import wire
+
+Message = tuple[str, dict[str, Any]]
+
+#: Streams go out at most this often: jupyter_server drops what exceeds 1000 messages a second.
+EVERY_S = 0.03
+
+
+def message(event: wire.Event, execution_count: int) -> Message | None:
+    """Return the type and content of the message for ``event``; None when a front end need not know."""
+    if isinstance(event, wire.Stream):
+        return "stream", {"name": event.name, "text": policy.clean_text(event.text)}
+    if isinstance(event, wire.Display):
+        content: dict[str, Any] = _shown(event)
+        if event.display_id is not None:
+            content["transient"] = {"display_id": event.display_id}
+        return "update_display_data" if event.update else "display_data", content
+    if isinstance(event, wire.Result):
+        return "execute_result", {"execution_count": execution_count, **_shown(event)}
+    if isinstance(event, wire.ClearOutput):
+        return "clear_output", {"wait": event.wait}
+    if isinstance(event, wire.Error):
+        return "error", error(event)
+    text = _notice(event)
+    return None if text is None else ("stream", {"name": "stderr", "text": text})
+
+
+def _shown(event: wire.Display | wire.Result) -> dict[str, Any]:
+    return {"data": policy.clean_bundle(event.data), "metadata": policy.clean_metadata(event.metadata)}
+
+
+def error(event: wire.Error) -> dict[str, Any]:
+    """Return the content of an error message, which is also that of an error reply."""
+    return {
+        "ename": policy.clean_text(event.name),
+        "evalue": policy.clean_text(event.value),
+        "traceback": [policy.clean_text(line) for line in event.traceback],
+    }
+
+
+def _notice(event: wire.Event) -> str | None:
+    """Return what the user is told of an event that is about the output itself."""
+    if isinstance(event, wire.Truncated):
+        return f"\n[Output over {event.limit_bytes / 2**20:g} MiB is left out. Runner.output_mib sets the limit.]\n"
+    if isinstance(event, wire.Gap):
+        return f"\n[Output was lost on its way: frames {event.first} to {event.last}.]\n"
+    if isinstance(event, wire.Noise):
+        return policy.clean_text(event.text) + "\n"
+    return None
+
+
+class Outlet:
+    """Sends messages in order and merges what comes quickly to the same stream, as ipykernel does."""
+
+    def __init__(self, send: Callable[[str, dict[str, Any]], None]) -> None:
+        self._send = send
+        self._name = ""
+        self._texts: list[str] = []
+        self._sent = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def put(self, message: Message) -> None:
+        """Send a message: a stream at once or soon, anything else after what is waiting."""
+        kind, content = message
+        if kind != "stream":
+            self.flush()
+            self._send(kind, content)
+            return
+        if content["name"] != self._name:
+            self.flush()
+        self._name = content["name"]
+        self._texts.append(content["text"])
+        wait_s = self._sent + EVERY_S - time.monotonic()
+        if wait_s <= 0:
+            self.flush()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(wait_s, self.flush)
+
+    def flush(self) -> None:
+        """Send what is waiting."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        text, self._texts = "".join(self._texts), []
+        if text:
+            self._send("stream", {"name": self._name, "text": text})
+            self._sent = time.monotonic()

@@ -1,0 +1,174 @@
+"""The Jupyter kernel: requests to cells, events to messages. It knows no backend."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from typing import Any
+
+from ipykernel.kernelapp import IPKernelApp
+from ipykernel.kernelbase import Kernel
+from jupyter_core.paths import jupyter_config_path
+from traitlets import Type
+
+from . import __version__, iopub, outcomes
+from .backends.kubernetes import KubernetesBackend
+from .backends.runsc import LocalBackend
+from .errors import SandboxError
+from .guest import wire
+from .runner import Runner
+from .session import Session
+
+#: jupyter_client waits half of its five seconds for a shutdown before it sends SIGTERM.
+SHUTDOWN_S = 2.0
+_MOUNT_ADVICE = "To show it there, set LocalBackend.mounts, for example --LocalBackend.mounts=.:/home/sandbox/files:ro"
+
+
+class SandboxKernel(Kernel):
+    """Runs each cell in a sandbox of its own."""
+
+    implementation = "sandbox-kernel"
+    implementation_version = __version__
+    banner = "Python in gVisor: every cell runs in its own sandbox."
+    language_info = {  # noqa: RUF012 - the base class declares it so
+        "name": "python",
+        "mimetype": "text/x-python",
+        "file_extension": ".py",
+        "pygments_lexer": "ipython3",
+        "codemirror_mode": {"name": "ipython", "version": 3},
+        "nbconvert_exporter": "python",
+    }
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)  # type: ignore[no-untyped-call]
+        self._runner: Runner | None = None
+        self._sandbox_session: Session | None = None
+        self._main_loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def kernel_info(self) -> dict[str, Any]:
+        """As the base class makes it, without what it promises on our behalf: a debugger and subshells."""
+        return {**super().kernel_info, "supported_features": []}
+
+    # -- cells
+
+    async def do_execute(
+        self,
+        code: str,
+        silent: bool,
+        store_history: bool = True,
+        user_expressions: dict[str, str] | None = None,
+        allow_stdin: bool = False,
+        *,
+        cell_meta: dict[str, Any] | None = None,
+        cell_id: str | None = None,
+    ) -> dict[str, Any]:
+        """Run a cell and return the reply."""
+        count = self.execution_count
+        reply: dict[str, Any] = {"status": "ok", "payload": [], "user_expressions": {}}
+        if code.strip():
+            failed = await self._run(code, silent, count)
+            if failed is not None:
+                reply = {"status": "error", **failed}
+        if not silent and not (store_history and code.strip()):
+            self.execution_count -= 1  # The base class counts every request; IPython only what goes into its history.
+        return {**reply, "execution_count": count}
+
+    async def _run(self, code: str, silent: bool, count: int) -> dict[str, Any] | None:
+        """Run one cell, show what it says, and return the content of its error, if any."""
+
+        def send(kind: str, content: dict[str, Any]) -> None:
+            if not silent:
+                self.send_response(self.iopub_socket, kind, content)  # type: ignore[no-untyped-call]
+
+        outlet = iopub.Outlet(send)
+        failed = None
+        try:
+            async for event in self._session().run(code, name=f"Cell In[{count}]", silent=silent):
+                if isinstance(event, wire.Error):
+                    event = self._with_hint(event)
+                    failed = iopub.error(event)
+                message = iopub.message(event, count)
+                if message is not None:
+                    outlet.put(message)
+        except SandboxError as error:
+            said = wire.Error(type(error).__name__, str(error), [f"{type(error).__name__}: {error}"])
+            failed = iopub.error(said)
+            outlet.put(("error", failed))
+        outlet.flush()
+        return failed
+
+    def _session(self) -> Session:
+        if self._sandbox_session is None:
+            self._main_loop = asyncio.get_running_loop()
+            self._runner = Runner(parent=self)
+            self._sandbox_session = self._runner.open_session()
+        return self._sandbox_session
+
+    def _with_hint(self, error: wire.Error) -> wire.Error:
+        hint = outcomes.hint(error.missing, os.listdir(), _MOUNT_ADVICE)
+        return wire.Error(error.name, error.value, [*error.traceback, hint]) if hint else error
+
+    # -- the end of a cell
+
+    def pre_handler_hook(self) -> None:
+        """Make SIGINT interrupt the cell: the base class would have it raise in the event loop and end the kernel."""
+        self.saved_sigint_handler = signal.signal(signal.SIGINT, lambda *_: self._interrupt_soon())
+
+    async def interrupt_request(self, stream: Any, ident: Any, parent: Any) -> None:
+        """Interrupt the cell. Comes on the control thread; the base class would signal its process group."""
+        self._interrupt_soon()
+        assert self.session is not None
+        self.session.send(stream, "interrupt_reply", {"status": "ok"}, parent, ident=ident)
+
+    def _interrupt_soon(self) -> None:
+        session = self._sandbox_session
+        if self._main_loop is not None and session is not None:
+            asyncio.run_coroutine_threadsafe(session.interrupt(), self._main_loop)
+
+    async def do_shutdown(self, restart: bool) -> dict[str, Any]:
+        """End what runs and leave nothing. Comes on the control thread."""
+        runner, loop = self._runner, self._main_loop
+        self._runner = self._sandbox_session = None
+        if runner is not None and loop is not None:
+            closing = asyncio.run_coroutine_threadsafe(runner.close(), loop)
+            try:
+                await asyncio.wait_for(asyncio.wrap_future(closing), SHUTDOWN_S)
+            except (asyncio.TimeoutError, SandboxError) as error:
+                self.log.warning("Sandboxes are left to their deadlines: %r", error)
+        return {"status": "ok", "restart": restart}
+
+
+class SandboxKernelApp(IPKernelApp):
+    """The kernel as a program. Reads ``jupyter_sandbox_kernel_config.py`` from Jupyter's configuration directories."""
+
+    name = "jupyter_sandbox_kernel"
+    kernel_class = Type(SandboxKernel, config=True, help="The kernel's class.")
+    classes = [SandboxKernel, Runner, LocalBackend, KubernetesBackend]  # noqa: RUF012
+
+    @property
+    def config_file_paths(self) -> list[str]:  # type: ignore[override]
+        """Jupyter's own, and not the notebook's folder: a file that lies there would run on the host."""
+        return list(jupyter_config_path())
+
+    def init_io(self) -> None:
+        """Keep what programs that we start write to our own stderr out of the user's cell."""
+        self.capture_fd_output = False
+        super().init_io()  # type: ignore[no-untyped-call]
+
+    def init_signal(self) -> None:
+        """End in order on SIGTERM, as on a shutdown request."""
+        super().init_signal()  # type: ignore[no-untyped-call]
+        signal.signal(signal.SIGTERM, lambda *_: self._terminate())
+
+    def _terminate(self) -> None:
+        # The supervisor sees our end and removes what is local; what is on a cluster we delete ourselves.
+        loop = self.io_loop
+        loop.add_callback_from_signal(self._stop)
+
+    async def _stop(self) -> None:
+        runner = self.kernel._runner  # noqa: SLF001 - one program
+        if runner is not None:
+            await asyncio.wait_for(runner.close(), SHUTDOWN_S)
+        self.io_loop.stop()

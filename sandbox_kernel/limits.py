@@ -1,0 +1,39 @@
+"""What one cell may use. Values only: traits of the runner make them, the pure builders read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of one sandbox, the same words for every backend.
+
+    Attributes:
+        memory_mib: All memory of the sandbox, files on its tmpfs included.
+        cpu_millis: Thousandths of a processor.
+        processes: Processes and threads of the cell.
+        open_files: File descriptors of each process of the cell.
+        disk_mib: Each of the writable directories: the working directory, ``/tmp``, ``/dev/shm``.
+        output_bytes: What the cell may write, as bytes on the wire.
+        start_s: Seconds a sandbox may take until it is ready for the cell.
+    """
+
+    memory_mib: int = 2048
+    cpu_millis: int = 1000
+    processes: int = 100
+    open_files: int = 4096
+    disk_mib: int = 512
+    output_bytes: int = 8 * MIB
+    start_s: float = 120.0
+
+    def guest_rlimits(self) -> dict[str, int]:
+        """Return the limits that the guest sets on the cell's process, by name as in ``resource.RLIMIT_``."""
+        return {
+            "NPROC": self.processes,
+            "NOFILE": self.open_files,
+            "FSIZE": self.disk_mib * MIB,
+            "CORE": 0,
+        }
