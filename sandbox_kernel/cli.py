@@ -26,6 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings.check_options(options)
         return int(arguments.act(arguments, options))
+    except KeyboardInterrupt:
+        return 130
     except ConfigurationError as error:
         print(f"sandbox-kernel: {error}", file=sys.stderr)
         return 2

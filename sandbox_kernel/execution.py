@@ -9,14 +9,13 @@ is raised instead. Nothing here runs a cell a second time.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from . import outcomes
 from .backends.base import Backend, Ending, Request, Sandbox
-from .errors import GuestProtocolError, SandboxLost, SandboxRefused
+from .errors import BackendError, GuestProtocolError, SandboxError, SandboxLost, SandboxRefused
 from .guest import frames, wire
 from .limits import MIB
 
@@ -65,7 +64,8 @@ class Execution:
         self._tasks: list[asyncio.Task[None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._killed_for: str | None = None
-        self._bytes = 0
+        self._delivered = False
+        self._delivery_error: SandboxError | None = None
 
     async def interrupt(self) -> None:
         """End the cell now; the events end with the outcome ``interrupted``. May be called at any time."""
@@ -102,37 +102,40 @@ class Execution:
 
     async def _events(self) -> AsyncIterator[wire.Event]:
         self._arm(self._request.limits.start_s, "not ready")
-        if not await self._start():
-            yield await self._end()
-            return
-        assert self._sandbox is not None
-        async for line in self._sandbox.lines():
-            self._bytes += len(line)
-            if self._bytes > self._request.limits.output_bytes + SLACK_BYTES:
-                await self._kill("flood")
-                break
-            for event in self._decoder.decode(line):
-                if isinstance(event, wire.Ready):
-                    self._on_ready()
-                elif isinstance(event, wire.Started):
-                    self._on_started()
-                elif not isinstance(event, wire.Heartbeat):
-                    yield event
+        if await self._start():
+            assert self._sandbox is not None
+            try:
+                async for line in self._sandbox.lines():
+                    for event in self._decoder.decode(line):
+                        if isinstance(event, wire.Ready):
+                            self._on_ready()
+                        elif isinstance(event, wire.Started):
+                            self._on_started()
+                        elif not isinstance(event, wire.Heartbeat):
+                            yield event
+                    if self._decoder.taken > self._request.limits.output_bytes + SLACK_BYTES:
+                        await self._kill("flood")
+                        break
+            except BackendError as error:
+                raise self._as_known(error) from error.__cause__
         yield await self._end()
 
     async def _start(self) -> bool:
-        """Get the sandbox; False when we were ended before there was one."""
+        """Get the sandbox; False when we were ended before there was one to listen to."""
         if self._killed_for:
             return False
         self._starting = asyncio.ensure_future(self._backend.start(self._request))
         try:
             self._sandbox = await self._starting
         except asyncio.CancelledError:
+            if self._starting.done() and not self._starting.cancelled() and self._starting.exception() is None:
+                self._sandbox = self._starting.result()
+            self._starting.cancel()
             if self._killed_for is None:  # It is our caller who was cancelled.
-                self._starting.cancel()
                 raise
-            return False
-        return True
+        if self._killed_for and self._sandbox is not None:
+            await self._sandbox.kill()
+        return not self._killed_for
 
     def _on_ready(self) -> None:
         if self.timings.ready_s is None:
@@ -141,12 +144,27 @@ class Execution:
 
     async def _deliver(self) -> None:
         assert self._sandbox is not None
-        await self._sandbox.deliver(wire.dump(self.cell))
-        while True:
-            await asyncio.sleep(REMIND_S)
-            await self._sandbox.remind()
+        try:
+            await self._sandbox.deliver(wire.dump(self.cell))
+            self._delivered = True
+            while True:
+                await asyncio.sleep(REMIND_S)
+                await self._sandbox.remind()
+        except SandboxError as error:
+            self._delivery_error = self._as_known(error)
+            await self._kill("not delivered")
+
+    def _as_known(self, error: SandboxError) -> SandboxError:
+        """Return what an error means now: a refusal says that nothing was run, which a delivered cell may have been."""
+        if not self._delivered or not isinstance(error, BackendError):
+            return error
+        lost = SandboxLost(error.message, error.advice)
+        lost.__cause__ = error
+        return lost
 
     def _on_started(self) -> None:
+        if self.timings.started_s is not None:  # Said again by the cell, which would like more time.
+            return
         self.timings.started_s = self._elapsed()
         for task in self._tasks:
             task.cancel()
@@ -169,31 +187,24 @@ class Execution:
 
     async def _end(self) -> wire.Finished:
         """Say how a cell ended that has no trailer, or raise why that cannot be said."""
-        await self._raise_delivery_error()
         wall_s = self._elapsed() - (self.timings.started_s or 0.0)
         if self._killed_for == "interrupted":
             return wire.Finished("interrupted", 130, wall_s)
         if self._killed_for == "timeout":
             return wire.Finished("timeout", 124, wall_s)
         if self._killed_for == "flood":
-            raise GuestProtocolError(f"The sandbox sent over {self._bytes // MIB} MiB and was ended.")
+            raise GuestProtocolError(f"The sandbox sent over {self._decoder.taken // MIB} MiB and was ended.")
+        if self._delivery_error is not None:
+            raise self._delivery_error
         if self._killed_for == "not ready" or self._sandbox is None:
             what = "" if self._sandbox is None else " " + self._sandbox.waiting_for()
-            raise SandboxRefused(
-                f"The sandbox was not ready within {self._request.limits.start_s:g} s.{what}",
-                "Runner.start_timeout_s sets how long to wait.",
-            )
+            said = f"The sandbox was not ready within {self._request.limits.start_s:g} s.{what}"
+            raise self._as_known(SandboxRefused(said, "Runner.start_timeout_s sets how long to wait."))
         return self._told(await self._sandbox.ending(), wall_s)
 
-    async def _raise_delivery_error(self) -> None:
-        for task in self._tasks:
-            if task.done() and not task.cancelled() and task.exception() is not None:
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
-
     def _told(self, ending: Ending, wall_s: float) -> wire.Finished:
-        if ending.outcome == "refused" or (self.timings.started_s is None and ending.outcome != "timeout"):
+        if not self._delivered:
             raise SandboxRefused(ending.reason)
-        if ending.outcome == "lost":
+        if self.timings.started_s is None or ending.outcome in ("lost", "refused"):
             raise SandboxLost(ending.reason)
         return wire.Finished(ending.outcome, ending.exit_status, wall_s, reason=ending.reason)

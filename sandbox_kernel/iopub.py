@@ -21,10 +21,7 @@ def message(event: wire.Event, execution_count: int) -> Message | None:
     if isinstance(event, wire.Stream):
         return "stream", {"name": event.name, "text": policy.clean_text(event.text)}
     if isinstance(event, wire.Display):
-        content: dict[str, Any] = _shown(event)
-        if event.display_id is not None:
-            content["transient"] = {"display_id": event.display_id}
-        return "update_display_data" if event.update else "display_data", content
+        return _display(event)
     if isinstance(event, wire.Result):
         return "execute_result", {"execution_count": execution_count, **_shown(event)}
     if isinstance(event, wire.ClearOutput):
@@ -33,6 +30,14 @@ def message(event: wire.Event, execution_count: int) -> Message | None:
         return "error", error(event)
     text = _notice(event)
     return None if text is None else ("stream", {"name": "stderr", "text": text})
+
+
+def _display(event: wire.Display) -> Message:
+    content = _shown(event)
+    if event.display_id is None:
+        return "display_data", content
+    content["transient"] = {"display_id": policy.clean_text(event.display_id)}
+    return "update_display_data" if event.update else "display_data", content
 
 
 def _shown(event: wire.Display | wire.Result) -> dict[str, Any]:

@@ -6,6 +6,7 @@ output is a frame of the same origin, so types that are markup or code are left 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -14,12 +15,15 @@ IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 ALLOWED = ("text/plain", "application/json", *IMAGES)
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]*")
 
+_SURROGATES = re.compile(r"[\ud800-\udfff]")
+
 #: Escape sequences other than colours (``ESC [ ... m``), and control characters other than \\a \\b \\t \\n \\r.
 _ESCAPES = re.compile(
     r"\x1b\[(?![0-9;:]*m)[0-?]*[ -/]*[@-~]?"  # CSI but SGR
     r"|\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)"  # OSC (clipboard, links, titles), DCS, SOS, PM, APC
     r"|\x1b(?![\[\]PX^_])[ -/]*[0-~]?"  # two-character escapes
-    r"|[\x00-\x06\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f\x80-\x9f]",
+    r"|[\x00-\x06\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f\x80-\x9f]"
+    r"|[\ud800-\udfff]",  # lone surrogates: no UTF-8 can carry them
     re.DOTALL,
 )
 
@@ -35,9 +39,15 @@ def clean_bundle(data: Mapping[str, Any]) -> dict[str, Any]:
     for mime, content in data.items():
         if mime == "text/plain" and isinstance(content, str):
             kept[mime] = clean_text(content)
-        elif (mime in IMAGES and isinstance(content, str) and _BASE64.fullmatch(content)) or mime == "application/json":
+        elif _fits(mime, content):
             kept[mime] = content
     return kept
+
+
+def _fits(mime: str, content: Any) -> bool:
+    if mime in IMAGES:
+        return isinstance(content, str) and _BASE64.fullmatch(content) is not None
+    return mime == "application/json" and not _SURROGATES.search(json.dumps(content, ensure_ascii=False))
 
 
 def clean_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:

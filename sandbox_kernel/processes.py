@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -106,15 +107,13 @@ class Processes:
 
     async def close(self) -> None:
         """End everything that was started here and wait for it. May be called twice."""
-        sock, program = self._sock, self._program
-        self._sock = self._program = None
-        if sock is None or program is None:
+        if self._sock is None:
             return
-        assert self._loop is not None
-        self._loop.remove_reader(sock)
-        sock.close()
-        await asyncio.get_running_loop().run_in_executor(None, program.wait)
-        self._lose("it was closed")
+        # The supervisor sees the end of our words, cleans up and ends, and we see the end of its. No thread has a part in
+        # it: an interpreter that is exiting has none to give.
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_WR)
+        await asyncio.shield(self._gone)
 
     def _send(self, do: str, request: dict[str, Any], fds: Sequence[int] = ()) -> asyncio.Future[dict[str, Any]]:
         if self._sock is None:
@@ -154,11 +153,11 @@ class Processes:
         ours.setblocking(False)
         self._sock = ours
         self._loop = asyncio.get_running_loop()
+        self._gone: asyncio.Future[None] = self._loop.create_future()
         self._loop.add_reader(ours, self._read)
 
     def _read(self) -> None:
-        assert self._sock is not None
-        while True:
+        while self._sock is not None:
             try:
                 data = self._sock.recv(1 << 20)
             except BlockingIOError:
@@ -186,7 +185,13 @@ class Processes:
             process.status.set_result(status)
 
     def _lose(self, why: str) -> None:
-        """The supervisor is gone, and with it all that it started."""
+        """The supervisor is gone, and with it all that it started. The next request starts another."""
+        if self._sock is not None and self._program is not None and self._loop is not None:
+            self._loop.remove_reader(self._sock)
+            self._sock.close()
+            self._program.wait()
+            self._sock = self._program = None
+            self._gone.set_result(None)
         for reply in self._replies.values():
             if not reply.done():
                 reply.set_result({"error": f"the supervisor of the sandboxes is gone: {why}"})
@@ -239,6 +244,10 @@ def run_tool(
                 if tell is not None:
                     tell(line.rstrip("\n"))
         status = program.wait()
+    except BaseException:
+        kill()
+        program.wait()
+        raise
     finally:
         timer.cancel()
     return (124 if killed.is_set() else status), "".join(lines)

@@ -13,6 +13,20 @@ from .errors import SandboxError
 from .limits import MIB, Limits
 from .session import Session
 
+#: More seconds than this are no limit: some thirty years.
+LARGEST = 1e9
+
+
+class Amount(Float):  # type: ignore[type-arg] # generic for type checkers alone
+    """A number that can be counted with: not negative, not endless, and a number."""
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        """See traitlets."""
+        amount = super().validate(obj, value)
+        if not 0 <= amount < LARGEST:
+            self.error(obj, value)
+        return amount
+
 
 class Runner(LoggingConfigurable):
     """Opens sessions on one backend. Belongs to one event loop."""
@@ -23,13 +37,13 @@ class Runner(LoggingConfigurable):
         help="""Where sandboxes come from: `local`, a gVisor container on this machine, or `kubernetes`, a Job per cell.
         Default: local, which needs no cluster.""",
     ).tag(config=True)
-    timeout_s = Float(
+    timeout_s = Amount(
         300.0,
         allow_none=True,
         help="""Seconds that a cell may run; then it is ended and the cell shows CellTimeout. None: no limit. Default: 300,
         so that a forgotten loop does not hold a machine for ever.""",
     ).tag(config=True)
-    start_timeout_s = Float(
+    start_timeout_s = Amount(
         120.0,
         help="""Seconds until a sandbox must be ready for the cell, pulling its image and waiting for a node included.
         Default: 120; with a node pool that grows from zero, 600 is better.""",
@@ -58,7 +72,7 @@ class Runner(LoggingConfigurable):
         help="""Size in MiB of each writable directory: the working directory, /tmp and /dev/shm. They lie in memory
         locally. Default: 512.""",
     ).tag(config=True)
-    output_mib = Float(
+    output_mib = Amount(
         8.0,
         help="""Output of a cell in MiB, as it is encoded on its way; more is dropped, and said so once. Default: 8, because
         a Kubernetes node keeps 10 MiB of a container's log.""",

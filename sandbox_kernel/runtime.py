@@ -93,13 +93,14 @@ def locate(explicit: str | None = None) -> Runtime:
 
 def trust(runtime: Runtime, checks: Sequence[Check]) -> None:
     """Stamp a runsc that passed its self-test. Raises BackendUnavailable for one that did not."""
-    for check in checks:
-        if not check.ok:
-            raise BackendUnavailable(
-                f"The gVisor at {runtime.path} ({runtime.version}, {runtime.origin}) did not pass its self-test."
-                f" {check.name}: {check.found}.",
-                "Run: sandbox-kernel doctor",
-            )
+    passed = {check.name for check in checks if check.ok}
+    failed = [f"{check.name}: {check.found}" for check in checks if not check.ok]
+    failed += [f"{step}: not tried" for step in selftest.STEPS if step not in passed]
+    if failed:
+        raise BackendUnavailable(
+            f"The gVisor at {runtime.path} ({runtime.version}, {runtime.origin}) did not pass its self-test. {failed[0]}.",
+            "Run: sandbox-kernel doctor",
+        )
     stamp = _stamp(runtime.path)
     unfinished = stamp.with_name(f"{stamp.name}.{os.getpid()}")
     # Without a stamp, say in a read-only home, it is tried each time: slow, not wrong.

@@ -27,6 +27,9 @@ from .processes import Process, Processes
 #: Counts what is tested: a good result of an older self-test is none.
 NUMBER = 1
 
+#: What is tried, in this order. Nothing less is a passed self-test.
+STEPS = ("start", "network", "forks", "reads", "processes", "disk", "checkpoint", "restore", "memory")
+
 #: The smallest sandbox there is: the memory wall stands on whole GiB, and gVisor has room for 61 processes behind one.
 LIMITS = Limits(memory_mib=1024, processes=40, disk_mib=16)
 

@@ -8,11 +8,12 @@ arguments of an executor.
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from traitlets import Container, Dict, TraitError
+from traitlets import Container, Dict, HasTraits, TraitError
 from traitlets.config import Config, Configurable
 from traitlets.config.loader import ConfigFileNotFound, KVArgParseConfigLoader, PyFileConfigLoader
 
@@ -38,7 +39,7 @@ def names() -> dict[str, type[Configurable]]:
 
 def check_options(options: Sequence[str]) -> None:
     """Raise ConfigurationError for the first option that is no setting."""
-    known = names()
+    known = names() if options else {}  # The Kubernetes backend takes a while to import.
     for option in options:
         match = _OPTION.fullmatch(option)
         name = f"{match.group(1)}.{match.group(2)}" if match else option.lstrip("-").split("=", 1)[0]
@@ -47,9 +48,10 @@ def check_options(options: Sequence[str]) -> None:
         trait = known[name].class_traits()[match.group(2)]
         try:
             if isinstance(trait, Container | Dict):  # One option is one item.
-                trait.from_string_list([match.group(3)])
+                value = trait.from_string_list([match.group(3)])
             else:
-                trait.from_string(match.group(3))
+                value = trait.from_string(match.group(3))
+            trait._validate(HasTraits(), value)  # noqa: SLF001 - what an assignment does, without an object to assign to
         except (ValueError, TypeError, TraitError) as error:
             raise ConfigurationError(f"{option!r} has a value that does not fit: {error}") from error
 
@@ -63,6 +65,8 @@ def _nearest(name: str, known: Mapping[str, Any]) -> str:
 def from_options(options: Sequence[str]) -> Config:
     """Return the settings on a command line. Raises ConfigurationError."""
     check_options(options)
+    if not options:
+        return Config()
     config: Config = KVArgParseConfigLoader(list(options), classes=list(classes())).load_config()
     return config
 
@@ -71,26 +75,45 @@ def from_files(directories: Sequence[str]) -> Config:
     """Return the settings in configuration files, those of earlier directories last and so winning."""
     config = Config()
     for directory in reversed(directories):
+        if not os.path.isabs(directory):  # An empty one is the working directory: a file there would run on the host.
+            continue
         try:
             config.merge(PyFileConfigLoader(CONFIG_FILE, path=directory).load_config())
         except ConfigFileNotFound:
             continue
+        except Exception as error:
+            raise ConfigurationError(
+                f"{directory}/{CONFIG_FILE} cannot be read: {error}", "It is a file of Python."
+            ) from error
     return config
 
 
 def from_keywords(backend: str, keywords: Mapping[str, Any]) -> Config:
     """Return keyword arguments as settings of the runner or of ``backend``. Raises ConfigurationError."""
     runner, local, kubernetes = classes()
+    _check_value(runner, "backend_name", backend)
     config = Config({"Runner": {"backend_name": backend}})
     for name, value in keywords.items():
         for kind in (runner, kubernetes if backend == "kubernetes" else local):
             if name in kind.class_traits(config=True):
+                _check_value(kind, name, value)
                 config[kind.__name__][name] = value
                 break
         else:
-            known = {text.split(".")[1]: kind for text, kind in names().items()}
-            raise ConfigurationError(f"There is no setting {name!r} for the {backend} backend.", _nearest(name, known))
+            chosen = (runner, kubernetes if backend == "kubernetes" else local)
+            known = [name for kind in chosen for name in kind.class_traits(config=True)]
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            advice = f"Did you mean {near[0]}?" if near else "sandbox-kernel settings lists them."
+            raise ConfigurationError(f"There is no setting {name!r} for the {backend} backend.", advice)
     return config
+
+
+def _check_value(kind: type[Configurable], name: str, value: Any) -> None:
+    trait = kind.class_traits()[name]
+    try:
+        trait._validate(HasTraits(), value)  # noqa: SLF001 - as above
+    except TraitError as error:
+        raise ConfigurationError(f"{name}={value!r} does not fit: {error}") from error
 
 
 def describe() -> Iterator[str]:

@@ -116,9 +116,9 @@ async def test_a_refused_admission_is_an_error_with_the_rule(remote: Runner) -> 
 
 async def test_a_missing_interpreter_is_an_error_that_names_the_setting(remote: Runner) -> None:
     """An image without the chosen Python is reported with the setting."""
-    remote.backend.python = "/no/such/python"
+    remote.backend.command = ["/no/such/python"]
     remote.backend.patience_s = 1.0
-    with pytest.raises(SandboxRefused, match=r"KubernetesBackend\.python"):
+    with pytest.raises(SandboxRefused, match=r"KubernetesBackend\.command"):
         await run(remote, "1")
 
 

@@ -54,6 +54,11 @@ def translated(error: ApiError, doing: str, host: str) -> BackendUnavailable | S
         return BackendUnavailable(
             f"The cluster at {host} did not answer while {doing}: {error.message}", "Check with: kubectl cluster-info"
         )
+    if error.status in _AGAIN:
+        return BackendUnavailable(
+            f"The cluster at {host} could not answer while {doing}: {error.status} {error.message}",
+            "Try again; check with: kubectl get --raw /readyz",
+        )
     if error.status == 401:
         return BackendUnavailable(
             f"The cluster at {host} does not accept these credentials.", "Check with: kubectl auth whoami"
@@ -97,7 +102,7 @@ class Cluster:
 
         try:
             found = await load()
-        except (config.ConfigException, OSError, ValueError, KeyError) as error:
+        except Exception as error:
             raise BackendUnavailable(
                 f"There is no usable kubeconfig: {error}",
                 "Set KUBECONFIG or KubernetesBackend.kubeconfig; check with: kubectl config view",
@@ -145,7 +150,8 @@ class Cluster:
             if error.status != 403:
                 raise
             return body
-        if found["metadata"].get("labels") != body["metadata"].get("labels"):
+        # A webhook may have added some; ours name this host and session, which nobody else's do.
+        if not body["metadata"]["labels"].items() <= found["metadata"].get("labels", {}).items():
             raise ApiError(409, "AlreadyExists", f"{kind} {found['metadata']['name']} exists and is not ours.")
         return found
 
@@ -181,11 +187,7 @@ class Cluster:
         }
         async with self._stream(self.path(kind), query, WATCH_S + REQUEST_S) as response:
             async for line in response.content:
-                event = json.loads(line)
-                if event["type"] == "ERROR":
-                    status = event["object"]
-                    raise ApiError(status.get("code", 0), status.get("reason", ""), status.get("message", ""))
-                yield event
+                yield _watch_event(line)
 
     @contextlib.asynccontextmanager
     async def log(self, pod: str, container: str, *, follow: bool) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -235,7 +237,10 @@ class Cluster:
             if error.status != 401:
                 raise
         # A token that has been rotated: read it anew, once.
-        await self._load()
+        try:
+            await self._load()
+        except Exception as error:
+            raise ApiError(401, "Unauthorized", f"the credentials cannot be read again: {error}") from error
         return await self._request_once(method, path, query, body, content_type)
 
     async def _request_once(
@@ -266,6 +271,17 @@ class Cluster:
         sent = await self._api.rest_client.request(method, url, headers=headers, body=body, _request_timeout=timeout)
         response: aiohttp.ClientResponse = sent.response
         return response
+
+
+def _watch_event(line: bytes) -> Object:
+    try:
+        event: Object = json.loads(line)
+        kind, about = event["type"], event["object"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ApiError(0, "Connection", f"this is no watch event: {line[:200]!r}") from error
+    if kind == "ERROR":
+        raise ApiError(about.get("code", 0), about.get("reason", ""), about.get("message", ""))
+    return event
 
 
 def hang_up(response: aiohttp.ClientResponse) -> None:

@@ -8,11 +8,13 @@ in the log; the pod's state is asked only when there is none, because the Job co
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
-from ..errors import ConfigurationError, SandboxRefused
+from ..errors import BackendError, ConfigurationError, SandboxRefused
 from . import manifests, podstatus
 from .base import Ending, Request
 from .cluster import ApiError, Cluster, hang_up, translated
@@ -42,6 +44,7 @@ class JobSandbox:
         self._log: Any = None
         self._killed = False
         self._deleted = False
+        self._closing = asyncio.Lock()
         self._touches = 0
         self._status: podstatus.Status = podstatus.Waiting()
 
@@ -158,9 +161,10 @@ class JobSandbox:
             )
         try:
             await self._cluster.create("configmaps", manifests.mail_config_map(message, self._job))
-            await self.remind()
         except ApiError as error:
             raise translated(error, f"delivering the cell to {self.name}", self._cluster.host) from error
+        with contextlib.suppress(BackendError):  # It is delivered; the next reminder is not far.
+            await self.remind()
 
     async def remind(self) -> None:
         """See :class:`.base.Sandbox`. Changes an annotation, at which the kubelet mounts what is new."""
@@ -203,11 +207,12 @@ class JobSandbox:
 
     async def close(self) -> None:
         """See :class:`.base.Sandbox`."""
-        if self._job is not None and not self._deleted:
+        # One at a time: whoever comes second (an interrupt is still deleting) may close the connection when we return.
+        async with self._closing:
+            if self._job is not None and not self._deleted:
+                try:
+                    await self._cluster.delete("jobs", self.name, self._job["metadata"]["uid"])
+                except ApiError as error:
+                    raise translated(error, f"deleting {self.name}", self._cluster.host) from error
             self._deleted = True
-            try:
-                await self._cluster.delete("jobs", self.name, self._job["metadata"]["uid"])
-            except ApiError as error:
-                self._deleted = False
-                raise translated(error, f"deleting {self.name}", self._cluster.host) from error
         self._closed(self)

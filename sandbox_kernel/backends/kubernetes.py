@@ -28,9 +28,12 @@ class KubernetesBackend(LoggingConfigurable):
         help="""Image of the sandboxes; it needs Python 3.9 or newer and nothing of ours. Default: python:3.11-slim, as in
         Google ADK's GkeCodeExecutor. Pin it by digest where you can.""",
     ).tag(config=True)
-    python = Unicode("python3", help="""The image's Python: a path or a name on its PATH. Default: python3.""").tag(
-        config=True
-    )
+    command = List(
+        Unicode(),
+        default_value=["python3"],
+        help="""The command that starts Python in the image, a word an item: a path, or a name on its PATH, and what must
+        stand before or after it, as in conda, run, python. Default: python3.""",
+    ).tag(config=True)
     namespace = Unicode(
         "",
         help="""Namespace of the Jobs. Empty (the default): the kubeconfig context's, in a pod the pod's own. Use one that
@@ -107,7 +110,7 @@ class KubernetesBackend(LoggingConfigurable):
             )
         return manifests.PodSettings(
             image=self.image,
-            python=self.python,
+            command=tuple(self.command),
             runtime_class=self.runtime_class,
             image_pull_policy=self.image_pull_policy,
             image_pull_secrets=tuple(self.image_pull_secrets),

@@ -40,7 +40,7 @@ class PodSettings:
     """What a site chooses; see the traits of the same names."""
 
     image: str
-    python: str = "python3"
+    command: tuple[str, ...] = ("python3",)
     runtime_class: str = "gvisor"
     image_pull_policy: str = "IfNotPresent"
     image_pull_secrets: tuple[str, ...] = ()
@@ -178,7 +178,7 @@ def _container(request: Request, settings: PodSettings) -> dict[str, Any]:
         "name": CONTAINER,
         "image": settings.image,
         "imagePullPolicy": settings.image_pull_policy,
-        "command": guest_args(settings.python, guest_settings),
+        "command": guest_args(settings.command, guest_settings),
         "workingDir": HOME,
         "env": [{"name": name, "value": value} for name, value in environment.items()],
         "resources": {

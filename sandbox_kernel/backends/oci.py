@@ -123,9 +123,9 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def guest_args(python: str, settings: Mapping[str, Any]) -> list[str]:
-    """Return the command that starts the guest."""
-    return [python, "-c", BOOT, json.dumps(settings)]
+def guest_args(python: Sequence[str], settings: Mapping[str, Any]) -> list[str]:
+    """Return the command that starts the guest; ``python`` is the one that starts Python."""
+    return [*python, "-c", BOOT, json.dumps(settings)]
 
 
 def runsc_args(runsc: str, *, root: str, command: Sequence[str]) -> list[str]:

@@ -61,8 +61,8 @@ _WAITING: Mapping[str, tuple[str, bool]] = {
     "ErrImageNeverPull": (_IMAGE, True),
     "ImageInspectError": (_IMAGE, False),
     "CreateContainerConfigError": ("Look at it with: kubectl describe pod.", False),
-    "CreateContainerError": ("Does the image have KubernetesBackend.python?", False),
-    "RunContainerError": ("Does the image have KubernetesBackend.python?", False),
+    "CreateContainerError": ("Does the image have KubernetesBackend.command?", False),
+    "RunContainerError": ("Does the image have KubernetesBackend.command?", False),
 }
 #: Reasons of a finished pod.
 _POD_REASONS = {
@@ -95,6 +95,9 @@ def read(pod: Object) -> Status:
         known = _WAITING.get(waiting.get("reason", ""))
         if known is not None:
             return Trouble(waiting["reason"], waiting.get("message", ""), known[0], known[1])
+    if status.get("phase") == "Failed":
+        why = status.get("message") or status.get("reason") or "no reason given"
+        return Ended(Ending("refused", f"{name} has failed: {why}"))
     return _scheduling(status)
 
 
@@ -118,7 +121,7 @@ def _terminated(state: Object, name: str) -> Ending:
     code, reason = state.get("exitCode"), state.get("reason", "")
     said = f"{name}: {reason}, exit status {code}. {state.get('message', '')}".rstrip()
     if reason in ("StartError", "ContainerCannotRun", "RunContainerError"):
-        return Ending("refused", f"{said} Does the image have KubernetesBackend.python?", code)
+        return Ending("refused", f"{said} Does the image have KubernetesBackend.command?", code)
     # Under gVisor running out of memory shows as 137 or 128, with OOMKilled or Error (gVisor #2433, #14679).
     if reason == "OOMKilled" or code in (128, 137):
         return Ending("out_of_memory", f"{said} It likely ran out of memory.", code)
@@ -143,6 +146,9 @@ def read_events(events: Iterable[Object]) -> Trouble | None:
         if event.get("reason") != "FailedCreate":
             continue
         message = event.get("message", "")
+        if "RuntimeClass" in message and "not found" in message:
+            advice = "KubernetesBackend.runtime_class names it; deploy/overlays/plain makes one for gVisor."
+            return Trouble("RuntimeClassNotFound", message, advice, final=True)
         if "exceeded quota" in message:
             return Trouble("QuotaExceeded", message, "Free some of the namespace's quota, or raise it.")
         if "forbidden" in message or "denied" in message or "invalid" in message.lower():

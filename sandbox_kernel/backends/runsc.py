@@ -210,7 +210,7 @@ class LocalBackend(LoggingConfigurable):
 
     async def _open(self) -> Path:
         async with self._opening:
-            if self._home is None:
+            if self._home is None or not (self._home / "rootfs").exists():  # Who removed it has ended its owner too.
                 home = await self._processes.home(self._parent())
                 (home / "root").mkdir(mode=0o700)
                 interpreter.make_rootfs(home / "rootfs")
@@ -228,7 +228,7 @@ class LocalBackend(LoggingConfigurable):
         settings = {"mailbox": "-", "rlimits": limits.guest_rlimits(), "memory_mib": limits.memory_mib}
         guest_mount = oci.Mount(os.path.dirname(guest.__file__), f"{oci.GUEST}/{oci.GUEST_PACKAGE}")
         config = oci.config(
-            args=oci.guest_args(python.path, settings),
+            args=oci.guest_args([python.path], settings),
             env=oci.environment(self.environment),
             mounts=[*python.mounts(), guest_mount, *(parse_mount(text) for text in self.mounts)],
             limits=limits,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import posixpath
+import threading
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -133,6 +134,9 @@ class SyncSandboxExecutor:
         self._executor = SandboxExecutor(backend, config=config, **settings_)
         self._portal = Portal()
         self._finalizer = weakref.finalize(self, _close, self._executor, self._portal)
+        # atexit is too late: concurrent.futures has ended its threads by then, and closing connections needs some. It uses
+        # this hook itself, last registered is first called, and asyncio has imported it before us.
+        threading._register_atexit(self._finalizer)  # type: ignore[attr-defined]  # noqa: SLF001
 
     def run(
         self,
@@ -160,8 +164,7 @@ class SyncSandboxExecutor:
 
 
 def _close(executor: SandboxExecutor, portal: Portal) -> None:
-    portal.call(executor.close())
-    portal.close()
+    portal.close(executor.close())
 
 
 def _checked(name: str) -> str:
@@ -211,6 +214,10 @@ class _Gathered:
             self._on_stream(name, text)
 
     def _file(self, event: wire.File) -> None:
+        try:
+            _checked(event.name)  # The guest's word too: nobody should get "../x" from us and write to it.
+        except ConfigurationError:
+            return
         try:
             self._values["files"][event.name] = base64.b64decode(event.content or "", validate=True)
         except ValueError:

@@ -18,6 +18,7 @@ cell's exit status. At the end of stdin it leaves at once: the host is gone.
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import resource
 import socket
@@ -31,12 +32,12 @@ def main(settings: str) -> int:
     values = json.loads(settings)
     rlimits = values.get("rlimits", {})
 
-    def start_cell_process(orders: socket.socket, talk: socket.socket) -> None:
+    def start_cell_process(orders: socket.socket, talk: socket.socket, turn: mmap.mmap) -> None:
         for name, limit in rlimits.items():
             _lower(getattr(resource, "RLIMIT_" + name), limit)
         folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
         sys.path[:] = [entry for entry in sys.path if entry not in ("", folder)]
-        cell.CellProcess(orders, talk).serve()
+        cell.CellProcess(orders, talk, turn).serve()
 
     # The wire gets a number of its own, so that nothing that writes to fd 1 by mistake writes into it.
     wire_fd = os.dup(1)

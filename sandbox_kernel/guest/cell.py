@@ -13,6 +13,7 @@ import gc
 import inspect
 import io
 import linecache
+import mmap
 import operator
 import os
 import resource
@@ -20,7 +21,7 @@ import socket
 import stat
 import sys
 import types
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, List, Tuple
 
 from . import channel, frames, output, rich, wire
 from .errors import describe
@@ -29,13 +30,13 @@ from .errors import describe
 class CellProcess:
     """Takes cells from ``orders`` and runs them one after another until the keeper is gone."""
 
-    def __init__(self, orders: socket.socket, talk: socket.socket) -> None:
+    def __init__(self, orders: socket.socket, talk: socket.socket, turn: mmap.mmap) -> None:
         self._orders = orders
         self._talk = channel.Talk(talk)
         self._pid = os.getpid()
-        self._turns = output.Turns(self._settle)
-        sys.stdout = output.text_stream(1, self._turns)
-        sys.stderr = output.text_stream(2, self._turns)
+        turns = output.Turns(self._settle, turn)
+        sys.stdout = output.text_stream(1, turns)
+        sys.stderr = output.text_stream(2, turns)
         sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr  # type: ignore[misc]
         faulthandler.enable(2)
         self._main = types.ModuleType("__main__")
@@ -44,11 +45,12 @@ class CellProcess:
         sys.argv = [""]
         sys.path.insert(0, "")
         builtins.display = rich.Display(self.emit)  # type: ignore[attr-defined]
+        builtins.print = output.whole_print((sys.stdout, sys.stderr), builtins.print)
         builtins.input = _no_input
         self._loop: Any = None
 
-    def _settle(self, first: str) -> None:
-        self._talk.say("settle", first)
+    def _settle(self) -> None:
+        self._talk.say("settle")
 
     def emit(self, event: wire.Event) -> None:
         """Say an event after everything that was written before it."""
@@ -56,7 +58,7 @@ class CellProcess:
         if len(data) > frames.EVENT_BYTES and isinstance(event, (wire.Display, wire.Result)):
             said = "%s\n(%d MiB, too much to show)" % (event.data.get("text/plain", ""), len(data) >> 20)
             data = wire.dump(dataclasses.replace(event, data={"text/plain": said}, metadata={}))
-        if not self._talk.say("event", self._turns.last, body=data):
+        if not self._talk.say("event", body=data):
             _write_as_text(event)
 
     def serve(self) -> None:
@@ -70,7 +72,7 @@ class CellProcess:
                 _quietly(operator.methodcaller("flush"), stream)
             _flush_files()
             usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-            if not self._talk.say("done", self._turns.last, status, sum(item.ru_utime + item.ru_stime for item in usage)):
+            if not self._talk.say("done", status, sum(item.ru_utime + item.ru_stime for item in usage)):
                 # A fork that came to the end of the cell too; or the cell closed our socket.
                 os._exit(status)
 
@@ -79,14 +81,11 @@ class CellProcess:
         lines = io.StringIO(code, newline=None).readlines()
         linecache.cache[name] = (len(code), None, lines, name)
         try:
-            body, last = _compile(code, name)
-            for part in body:
-                self._execute(part)
-            if last is not None:
-                value = self._execute(last)
-                if value is not None and not silent and not _ends_quietly(code):
-                    self.emit(wire.Result(*rich.bundle(value)))
-                    self._main.__dict__["_"] = value
+            parts, shows = _compile(code, name)
+            value = self._evaluate(parts)
+            if shows and value is not None and not silent and not _ends_quietly(code):
+                self.emit(wire.Result(*rich.bundle(value)))
+                self._main.__dict__["_"] = value
             rich.show_figures(self.emit)
         except SystemExit as exit:
             return self._exit(exit, name)
@@ -95,16 +94,27 @@ class CellProcess:
             return 1
         return 0
 
-    def _execute(self, code: types.CodeType) -> Any:
-        value = eval(code, self._main.__dict__)
-        if code.co_flags & inspect.CO_COROUTINE:
-            import asyncio  # A twentieth of a second that few cells need.
+    def _evaluate(self, parts: List[types.CodeType]) -> Any:
+        """Return the value of the last part. An ``await`` anywhere puts all of them into one event loop."""
+        value = None
+        if not any(part.co_flags & inspect.CO_COROUTINE for part in parts):
+            for part in parts:
+                value = eval(part, self._main.__dict__)
+            return value
+        import asyncio  # A twentieth of a second that few cells need.
 
-            if self._loop is None or self._loop.is_closed():
-                self._loop = asyncio.new_event_loop()
-                asyncio.set_event_loop(self._loop)
-            value = self._loop.run_until_complete(value)
-        return value
+        async def evaluate() -> Any:
+            value = None
+            for part in parts:
+                value = eval(part, self._main.__dict__)
+                if part.co_flags & inspect.CO_COROUTINE:
+                    value = await value
+            return value
+
+        if self._loop is None or self._loop.is_closed():
+            self._loop = asyncio.new_event_loop()
+            asyncio.set_event_loop(self._loop)
+        return self._loop.run_until_complete(evaluate())
 
     def _exit(self, exit: SystemExit, name: str) -> int:
         code = exit.code
@@ -115,16 +125,16 @@ class CellProcess:
         return (code & 0xFF) or 1 if isinstance(code, int) and -(2**31) <= code < 2**31 else 1
 
 
-def _compile(code: str, name: str) -> Tuple[List[types.CodeType], Optional[types.CodeType]]:
-    """Return what to execute, and what to evaluate and show when the cell ends in an expression."""
+def _compile(code: str, name: str) -> Tuple[List[types.CodeType], bool]:
+    """Return what to evaluate in turn, and whether the last is an expression whose value shows."""
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     # dont_inherit: the cell is not written under this module's __future__ imports.
     tree = compile(code, name, "exec", flags | ast.PyCF_ONLY_AST, dont_inherit=True)
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-    body = [compile(tree, name, "exec", flags, dont_inherit=True)] if tree.body else []
+    parts = [compile(tree, name, "exec", flags, dont_inherit=True)] if tree.body else []
     if last is None:
-        return body, None
-    return body, compile(ast.Expression(last.value), name, "eval", flags, dont_inherit=True)
+        return parts, False
+    return [*parts, compile(ast.Expression(last.value), name, "eval", flags, dont_inherit=True)], True
 
 
 def _ends_quietly(code: str) -> bool:

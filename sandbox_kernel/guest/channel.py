@@ -91,6 +91,7 @@ class Talk:
         self._lock = threading.RLock()
         self._waiting: Deque[Message] = collections.deque()
         self._busy = False
+        self._count = 0
         self._open = True
 
     def say(self, *words: Any, body: bytes = b"") -> bool:
@@ -118,6 +119,10 @@ class Talk:
             return self._open
 
     def _exchange(self, words: Any, body: bytes) -> None:
-        send(self._sock, words, body)
-        if receive(self._sock) is None:
-            raise ConnectionError
+        self._count += 1
+        send(self._sock, [self._count, *words], body)
+        answer = None
+        while answer != self._count:  # Another answer is to what the user's code wrote into our socket.
+            answer = receive(self._sock)
+            if answer is None:
+                raise ConnectionError

@@ -17,7 +17,7 @@ It raises nothing for any input.
 from __future__ import annotations
 
 import re
-from typing import List
+from typing import List, Optional
 
 from .wire import Event, Gap, Noise, dump, load_event
 
@@ -53,37 +53,38 @@ class Decoder:
     """Lines to events: ``decode(line)`` returns what the line completes. Bounded, and never raises."""
 
     def __init__(self) -> None:
+        #: Bytes of all lines that were new: what came twice does not count.
+        self.taken = 0
         self._next = 0
-        self._parts: List[bytes] = []
         self._first_part = 0
+        #: The fragments of the event that is on its way; None between events.
+        self._body: Optional[bytearray] = None
         self._size = 0
 
     def decode(self, line: bytes) -> List[Event]:
         """Return the events that ``line`` (without its newline) completes; see the module's text."""
         match = _FRAME.fullmatch(line) if len(line) < FRAME_BYTES else None
         if match is None or int(match.group(1)) > LAST_NUMBER:
+            self.taken += len(line) + 1
             text = line[:FRAME_BYTES].decode("utf-8", "replace")
             return [Noise(text)] if text.strip() else []
         number, mark, fragment = int(match.group(1)), match.group(2), match.group(3)
         if number < self._next:
             return []
+        self.taken += len(line) + 1
         events: List[Event] = []
         if number > self._next:
-            events.append(Gap(self._first_part if self._parts else self._next, number - 1))
-            self._forget()
-        if not self._parts:
-            self._first_part = number
+            events.append(Gap(self._next if self._body is None else self._first_part, number - 1))
+            self._body = None
+        if self._body is None:
+            self._first_part, self._body, self._size = number, bytearray(), 0
         self._next = number + 1
-        self._parts.append(fragment)
         self._size += len(fragment)
-        if self._size > EVENT_BYTES:
-            # Kept as one empty fragment, so that the rest of this event is recognised and dropped with it.
-            self._parts = [b""]
+        if self._size <= EVENT_BYTES:
+            self._body += fragment
         if mark == b".":
-            event = load_event(b"".join(self._parts))
+            # One that is too large was followed to its end without being kept.
+            event = load_event(bytes(self._body)) if self._size <= EVENT_BYTES else None
+            self._body = None
             events.append(event if event is not None else Gap(self._first_part, number))
-            self._forget()
         return events
-
-    def _forget(self) -> None:
-        self._parts, self._size = [], 0

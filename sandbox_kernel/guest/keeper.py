@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import mmap
 import os
 import select
 import signal
@@ -22,6 +23,7 @@ from . import channel, files, frames, output, wire
 from .mailbox import DirectoryMailbox, StreamMailbox
 
 _FOREVER = float("inf")
+_NOT_FOR_US = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Keeper:
@@ -31,7 +33,7 @@ class Keeper:
         self,
         mailbox: Union[StreamMailbox, DirectoryMailbox],
         wire_fd: int,
-        start_cell_process: Callable[[socket.socket, socket.socket], None],
+        start_cell_process: Callable[[socket.socket, socket.socket, mmap.mmap], None],
         *,
         idle_s: Optional[float] = None,
         memory_kib: Optional[int] = None,
@@ -74,28 +76,33 @@ class Keeper:
         talk, their_talk = socket.socketpair()
         out_read, out_write = os.pipe()
         err_read, err_write = os.pipe()
+        turn = mmap.mmap(-1, 1)
         # The handler does nothing; the byte in the pipe wakes the poll when any child ends.
         self._woken, waker = os.pipe()
         os.set_blocking(waker, False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+        # As for process 1 anywhere. gVisor does deliver them, and a cell may mean all its processes with them.
+        for number in _NOT_FOR_US:
+            signal.signal(number, signal.SIG_IGN)
         self.pid = os.fork()
         if self.pid == 0:
-            self._become_cell_process(out_write, err_write, their_orders, their_talk)
+            self._become_cell_process(out_write, err_write, their_orders, their_talk, turn)
         their_orders.close()
         their_talk.close()
         os.close(out_write)
         os.close(err_write)
         self._orders, self._talk, self._inbox = orders, talk, channel.Inbox(talk)
         self._pipes = (out_read, err_read)
-        self._pump.attach(out_read, err_read)
+        self._pump.attach(out_read, err_read, turn)
 
-    def _become_cell_process(self, out: int, err: int, orders: socket.socket, talk: socket.socket) -> None:
+    def _become_cell_process(self, out: int, err: int, orders: socket.socket, talk: socket.socket, turn: mmap.mmap) -> None:
         status = 1
         try:
             os.setsid()
             signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for number in (signal.SIGCHLD, *_NOT_FOR_US):
+                signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
             null = os.open(os.devnull, os.O_RDONLY)
             for source, target in ((null, 0), (out, 1), (err, 2)):
                 os.dup2(source, target)
@@ -104,7 +111,7 @@ class Keeper:
             os.closerange(3, keep[0])
             os.closerange(keep[0] + 1, keep[1])
             os.closerange(keep[1] + 1, keep[1] + 64)
-            self._start(orders, talk)
+            self._start(orders, talk, turn)
             status = 0
         except BaseException:
             os.write(2, traceback.format_exc().encode("utf-8", "replace"))
@@ -141,7 +148,7 @@ class Keeper:
     def _look_at_cell(self, ready: Set[int]) -> Optional[wire.Finished]:
         """Pass on what the cell's process gave us; return how the cell ended when it has."""
         # Pipes before talk: whoever talks waits for the answer, so what is in the pipes was written first.
-        for fd in self._pipes:
+        for fd in self._pump.in_order():
             if fd in ready and self._pump.read(fd) == 0:
                 self._poll.unregister(fd)
         finished = self._hear() if self._talk.fileno() in ready else None
@@ -194,14 +201,14 @@ class Keeper:
 
     def _hear(self) -> Optional[wire.Finished]:
         try:
-            for (word, first, *rest), body in self._inbox.take():
-                self._pump.drain(first)
+            for (number, word, *rest), body in self._inbox.take():
+                self._pump.drain()
                 if word == "done" and self._cell is not None:
                     status, cpu_s = rest
                     return wire.Finished("ok" if status == 0 else "error", status & 0xFF, cpu_s=float(cpu_s))
                 if word == "event":
                     self._pass_on(wire.load_event(body))
-                channel.send(self._talk, True)
+                channel.send(self._talk, number)
         except (EOFError, OSError, ValueError, TypeError, RecursionError):
             # The end, or no message of ours. How the process ends is then told by its exit status.
             self._poll.unregister(self._talk.fileno())

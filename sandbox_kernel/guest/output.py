@@ -3,8 +3,10 @@
 File descriptors 1 and 2 of the cell's process are two pipes, so that C extensions and child processes are heard too. Two
 pipes alone lose the order between them. So Python's own ``sys.stdout`` and ``sys.stderr`` look, before they write, if the
 other pipe still holds something, and then have the keeper empty it first; whatever else is said (a result, a display, an
-error) waits for the same. A cell that just prints pays one ``ioctl`` for it. Only writes that bypass Python on both
-descriptors at the same moment can change places.
+error) waits for the same. A cell that just prints pays one ``ioctl`` for it, and :func:`whole_print` makes one write of
+each print. Only writes that bypass Python on both
+descriptors at the same moment can change places. When both pipes hold something, Python wrote to one of them while the other
+was empty: which one stands in a byte of memory that both processes share.
 
 The keeper's end is quick to pass on the first words after a silence and merges what follows at short intervals: a frame
 for each ``print`` would cost a hundred times what the text does, on both sides of the wire.
@@ -16,11 +18,13 @@ import array
 import codecs
 import fcntl
 import io
+import mmap
 import os
+import sys
 import termios
 import threading
 import time
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, TextIO, Tuple
 
 from . import wire
 
@@ -50,6 +54,7 @@ class Pump:
         self._names: Dict[int, str] = {}
         self._left = 0
         self._limit = 0
+        self._turn = mmap.mmap(-1, 1)
         self._waiting: List[str] = []
         self._waiting_name = ""
         self._flushed = 0.0
@@ -58,8 +63,9 @@ class Pump:
         self.due = _NEVER
         self.rest_until = 0.0
 
-    def attach(self, stdout: int, stderr: int) -> None:
-        """Take over the reading ends of a cell process's pipes."""
+    def attach(self, stdout: int, stderr: int, turn: mmap.mmap) -> None:
+        """Take over the reading ends of a cell process's pipes, and the byte that tells which to read first."""
+        self._turn = turn
         decoder = codecs.getincrementaldecoder("utf-8")
         self._names = {stdout: "stdout", stderr: "stderr"}
         self._decoders = {fd: decoder("replace") for fd in self._names}
@@ -103,9 +109,13 @@ class Pump:
             self._flushed = time.monotonic()
         self.due = _NEVER
 
-    def drain(self, first: str = "stdout") -> None:
+    def in_order(self) -> List[int]:
+        """Return the two pipes, that to read first first."""
+        return sorted(self._names, key=lambda fd: self._names[fd] == "stderr", reverse=self._turn[0] == 2)
+
+    def drain(self) -> None:
         """Take all from both pipes. Bounded, because a process that the cell left behind may write for ever."""
-        for fd in sorted(self._names, key=lambda fd: self._names[fd] != first):
+        for fd in self.in_order():
             for _ in range(64):
                 if (self.read(fd) or 0) < READ_BYTES:
                     break
@@ -151,18 +161,13 @@ class Pump:
 class Turns:
     """Lets one pipe speak only when what was written before to the other one has been taken."""
 
-    def __init__(self, settle: Callable[[str], None]) -> None:
+    def __init__(self, settle: Callable[[], None], turn: mmap.mmap) -> None:
         self._settle = settle
+        self._turn = turn
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._pipes = {fd: os.fstat(fd).st_ino for fd in (1, 2)}
-        self._last = 1
         os.register_at_fork(after_in_child=self._forget)
-
-    @property
-    def last(self) -> str:
-        """The stream that was written last: the other one was empty then."""
-        return "stderr" if self._last == 2 else "stdout"
 
     def _forget(self) -> None:
         # A lock that another thread of the parent holds at the fork is never released in the child.
@@ -173,7 +178,7 @@ class Turns:
         with self._lock:
             if self._holds_something(3 - fd):
                 self._wait_settled(3 - fd)
-            self._last = fd
+            self._turn[0] = fd
             while data:
                 data = data[os.write(fd, data) :]
 
@@ -188,7 +193,7 @@ class Turns:
 
     def _wait_settled(self, fd: int) -> None:
         if os.getpid() == self._pid:
-            self._settle(self.last)
+            self._settle()
             return
         # A forked child cannot ask the keeper. It is quick; its neighbours may write all the time.
         for _ in range(100):
@@ -222,3 +227,23 @@ def text_stream(fd: int, turns: Turns) -> io.TextIOWrapper:
     """Return a text stream that passes each write on at once, as people expect of a notebook."""
     raw = _Raw(fd, turns)
     return io.TextIOWrapper(raw, "utf-8", "backslashreplace", "\n", write_through=True)
+
+
+def whole_print(streams: Tuple[TextIO, TextIO], real_print: Callable[..., None]) -> Callable[..., None]:
+    """Return a ``print`` that writes to ``streams`` once per call.
+
+    The built-in one writes each value and each separator by itself. As nothing here waits for the end of a line, that
+    would tear the lines of threads and of forked processes, and cost several times the system calls.
+    """
+
+    def print(*values: Any, sep: Any = " ", end: Any = "\n", file: Any = None, flush: Any = False) -> None:
+        stream = sys.stdout if file is None else file
+        # Everything else, errors among them, is as it always was.
+        ours = any(stream is item for item in streams)
+        if not (ours and isinstance(sep or "", str) and isinstance(end or "", str)):
+            real_print(*values, sep=sep, end=end, file=file, flush=flush)
+            return
+        stream.write((" " if sep is None else sep).join(map(str, values)) + ("\n" if end is None else end))
+
+    print.__module__, print.__qualname__, print.__doc__ = "builtins", "print", real_print.__doc__
+    return print

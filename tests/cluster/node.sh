@@ -4,10 +4,10 @@
 NODE=node-1
 SECRETS=$STATE/secrets
 SOCKET=$STATE/containerd/containerd.sock
-PROGRAMS=("$ETCD/etcd" "$CONTAINERD/containerd" "$K8S/kube-apiserver" "$K8S/kube-controller-manager" "$K8S/kube-scheduler" "$K8S/kubelet")
+PROGRAMS=("$ETCD/etcd" "$CONTAINERD/containerd" "$K8S"/{kube-apiserver,kube-controller-manager,kube-scheduler,kubelet})
 
 ctr() { "$CONTAINERD/ctr" --address "$SOCKET" --namespace k8s.io "$@"; }
-kubectl() { "$K8S/kubectl" --kubeconfig "$STATE/kubeconfig" "$@"; }
+kubectl() { "$K8S/kubectl" --kubeconfig="$STATE/kubeconfig" --cache-dir="$STATE/kubectl-cache" "$@"; }
 
 # --- Secrets ---------------------------------------------------------------------------------------------------------
 
@@ -148,7 +148,8 @@ failSwapOn: false
 makeIPTablesUtilChains: false
 serializeImagePulls: false
 imageGCHighThresholdPercent: 100
-evictionHard: {memory.available: 100Mi, nodefs.available: 1%, nodefs.inodesFree: 1%, imagefs.available: 1%, imagefs.inodesFree: 1%}
+evictionHard:
+  {memory.available: 100Mi, nodefs.available: 1%, nodefs.inodesFree: 1%, imagefs.available: 1%, imagefs.inodesFree: 1%}
 YAML
 }
 
@@ -184,12 +185,13 @@ start_apiserver() {
     --service-account-issuer=https://kubernetes.default.svc --service-account-key-file="$SECRETS/service-accounts.pub" \
     --service-account-signing-key-file="$SECRETS/service-accounts.key" \
     --service-cluster-ip-range="$SERVICE_NET" --endpoint-reconciler-type=none --allow-privileged=true \
-    --audit-policy-file="$HERE/manifests/audit.yaml" --audit-log-path="$STATE/log/audit.log" --audit-log-maxsize=200 --audit-log-maxbackup=1
+    --audit-policy-file="$HERE/manifests/audit.yaml" --audit-log-path="$STATE/log/audit.log" \
+    --audit-log-maxsize=200 --audit-log-maxbackup=1
 }
 
 start_controllers() {
-  start "$K8S/kube-controller-manager" --kubeconfig="$SECRETS/controller-manager.kubeconfig" --leader-elect=false --secure-port=0 \
-    --flex-volume-plugin-dir="$STATE/kubelet/plugins" --use-service-account-credentials \
+  start "$K8S/kube-controller-manager" --kubeconfig="$SECRETS/controller-manager.kubeconfig" \
+    --leader-elect=false --secure-port=0 --flex-volume-plugin-dir="$STATE/kubelet/plugins" --use-service-account-credentials \
     --service-account-private-key-file="$SECRETS/service-accounts.key" --root-ca-file="$SECRETS/ca.crt"
   start "$K8S/kube-scheduler" --kubeconfig="$SECRETS/scheduler.kubeconfig" --leader-elect=false --secure-port=0
 }
@@ -217,8 +219,8 @@ create_cgroups() {
 
 # The kubelet sets these to its own liking; down puts them back.
 keep_tunables() {
-  [ -s "$STATE/tunables" ] ||
-    sysctl vm.overcommit_memory vm.panic_on_oom kernel.panic kernel.panic_on_oops kernel.keys.root_maxkeys kernel.keys.root_maxbytes > "$STATE/tunables"
+  [ -s "$STATE/tunables" ] || sysctl vm.overcommit_memory vm.panic_on_oom kernel.panic kernel.panic_on_oops \
+    kernel.keys.root_maxkeys kernel.keys.root_maxbytes > "$STATE/tunables"
 }
 
 # A fixed address of its own keeps the bridge from taking that of whichever pod came last.

@@ -35,7 +35,7 @@ def config(command: str, digests: list[str]) -> bytes:
 
 
 def main(arguments: list[str]) -> None:
-    images = [(name, command, layers.split(",")) for name, command, layers in zip(*[iter(arguments)] * 3)]
+    images = [(name, command, layers.split(",")) for name, command, layers in zip(*[iter(arguments)] * 3, strict=True)]
     digests = {path: sha256(path) for *_, layers in images for path in layers}
     manifest = []
     with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as archive:

@@ -1,0 +1,124 @@
+"""The command line, as a shell sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "sandbox_kernel.cli"]
+
+
+def command(*words: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run sandbox-kernel to its end."""
+    return subprocess.run([*COMMAND, *words], input=stdin, capture_output=True, text=True, timeout=120)
+
+
+def run(options: list[str], *words: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a snippet on one backend."""
+    return command("run", *options, *words, stdin=stdin)
+
+
+def test_a_snippet_a_file_and_standard_input_run(options: list[str], tmp_path: Path) -> None:
+    """All three ways to give code run it, its streams apart."""
+    code = "import sys\nprint('out')\nprint('err', file=sys.stderr)\n6 * 7\n"
+    (tmp_path / "file.py").write_text(code)
+    for words, stdin in ((["-c", code], None), ([str(tmp_path / "file.py")], None), (["-"], code)):
+        done = run(options, *words, stdin=stdin)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "out\n", "err\n")
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "said"),
+    [
+        pytest.param("1/0", 1, "ZeroDivisionError: division by zero", id="exception"),
+        pytest.param("import sys; sys.exit(7)", 7, "", id="exit"),
+        pytest.param("import sys; sys.exit('gone')", 1, "gone", id="exit text"),
+        pytest.param("import os; os._exit(9)", 9, "CellDied", id="_exit"),
+    ],
+)
+def test_the_exit_status_follows_the_outcome(options: list[str], code: str, status: int, said: str) -> None:
+    """A cell's end is the command's exit status, what it said of it is on stderr."""
+    done = run(options, "-c", code)
+    assert done.returncode == status
+    assert said in done.stderr
+
+
+def test_a_timeout_is_124(options: list[str]) -> None:
+    """As `timeout` does, a cell over its time gives 124."""
+    done = run(options, "--timeout", "1", "-c", "print('before', flush=True)\nwhile True: pass")
+    assert (done.returncode, done.stdout) == (124, "before\n")
+    assert "CellTimeout" in done.stderr
+
+
+def test_output_comes_as_it_is_written_and_an_interrupt_is_130(options: list[str]) -> None:
+    """The first line is there while the cell runs; Ctrl-C then ends it with 130."""
+    words = [*COMMAND, "run", *options, "-c", "print('first', flush=True)\nimport time; time.sleep(600)"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "first\n"
+        began = time.monotonic()
+        program.send_signal(signal.SIGINT)
+        assert program.wait(30) == 130
+        assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        pytest.param(["run"], "-c CODE", id="nothing"),
+        pytest.param(["run", "x.py", "-c", "1"], "-c CODE", id="two things"),
+        pytest.param(["run", "/no/such.py"], "/no/such.py", id="no file"),
+        pytest.param(["run", "-c", "1", "--Runner.timout_s=1"], "Did you mean --Runner.timeout_s?", id="setting"),
+        pytest.param(["run", "-c", "1", "--Runner.timeout_s=soon"], "--Runner.timeout_s=soon", id="value"),
+        pytest.param(["install", "--Runner.nothing=1"], "--Runner.nothing=1", id="install"),
+        pytest.param(["install", "--name", "not a name", "--prefix", "x"], "not a name", id="name"),
+    ],
+)
+def test_bad_input_is_named_with_the_next_step(
+    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot work is refused before anything starts, naming the thing."""
+    monkeypatch.chdir(tmp_path)
+    done = command(*words)
+    assert done.returncode in (2, 125)
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_install_writes_the_settings_into_the_kernelspec(tmp_path: Path) -> None:
+    """An installed kernel has its name, its logos, and the settings in its command line."""
+    done = command("install", "--backend", "kubernetes", "--prefix", str(tmp_path), "--KubernetesBackend.image=a/b:c")
+    assert done.returncode == 0
+    folder = tmp_path / "share" / "jupyter" / "kernels" / "sandbox-kubernetes"
+    spec = json.loads((folder / "kernel.json").read_text())
+    assert spec == {
+        "argv": [
+            sys.executable,
+            "-m",
+            "sandbox_kernel",
+            "-f",
+            "{connection_file}",
+            "--Runner.backend_name=kubernetes",
+            "--KubernetesBackend.image=a/b:c",
+        ],
+        "display_name": "Python (sandbox, Kubernetes)",
+        "language": "python",
+        "interrupt_mode": "message",
+        "kernel_protocol_version": "5.5",
+        "metadata": {"debugger": False, "supported_encryption": ["curve"]},
+    }
+    assert sorted(os.listdir(folder)) == ["kernel.json", "logo-svg.svg"]
+
+
+def test_all_settings_are_listed() -> None:
+    """`settings` has a text for every class."""
+    listed = command("settings").stdout
+    for name in ("Runner.timeout_s", "LocalBackend.mounts", "KubernetesBackend.image"):
+        assert name in listed

@@ -1,0 +1,99 @@
+"""What the user reads of a cell that ended by no exception of its own."""
+
+from __future__ import annotations
+
+import pytest
+
+from sandbox_kernel import outcomes
+from sandbox_kernel.guest import wire
+from sandbox_kernel.limits import Limits
+
+LIMITS = Limits(memory_mib=512)
+
+
+@pytest.mark.parametrize(
+    ("finished", "timeout_s", "name", "value"),
+    [
+        pytest.param(
+            wire.Finished("timeout", 124),
+            30.0,
+            "CellTimeout",
+            "The cell was ended after 30 s. Runner.timeout_s sets the limit.",
+            id="timeout",
+        ),
+        pytest.param(
+            wire.Finished("timeout"),
+            0.25,
+            "CellTimeout",
+            "The cell was ended after 0.25 s. Runner.timeout_s sets the limit.",
+            id="a short timeout",
+        ),
+        pytest.param(
+            wire.Finished("timeout"),
+            None,
+            "CellTimeout",
+            "The cell was ended after its limit. Runner.timeout_s sets the limit.",
+            id="a cluster's own limit",
+        ),
+        pytest.param(
+            wire.Finished("out_of_memory", 137, reason="OOMKilled"),
+            30.0,
+            "CellOutOfMemory",
+            "The cell likely ran out of memory: 512 MiB, set by Runner.memory_mib.",
+            id="memory",
+        ),
+        pytest.param(
+            wire.Finished("error", 4, reason="it left with status 4"), 30.0, "CellDied", "it left with status 4", id="died"
+        ),
+        pytest.param(
+            wire.Finished("error"),
+            30.0,
+            "CellDied",
+            "The cell's Python process ended before the cell did.",
+            id="died without a word",
+        ),
+    ],
+)
+def test_an_end_is_explained(finished: wire.Finished, timeout_s: float | None, name: str, value: str) -> None:
+    """An end without an exception is shown as one: its name, a sentence with the limit, and the setting."""
+    cell = wire.Cell(1, "pass", timeout_s=timeout_s)
+    assert outcomes.explain(finished, cell, LIMITS) == wire.Error(name, value, [f"{name}: {value}"])
+
+
+def test_an_interrupt_looks_like_pythons() -> None:
+    """Whoever interrupts a cell reads KeyboardInterrupt and no more."""
+    expected = wire.Error("KeyboardInterrupt", "", ["KeyboardInterrupt"])
+    assert outcomes.explain(wire.Finished("interrupted", 130), wire.Cell(1, ""), LIMITS) == expected
+
+
+@pytest.mark.parametrize("outcome", wire.GUEST_OUTCOMES[1:])
+def test_every_bad_outcome_of_a_guest_is_explained(outcome: str) -> None:
+    """Whatever a guest may say of a bad end has a name and a text."""
+    error = outcomes.explain(wire.Finished(outcome), wire.Cell(1, ""), LIMITS)
+    assert error.name.startswith("Cell")
+    assert error.value
+
+
+BESIDE = ["data.csv", "folder"]
+
+
+@pytest.mark.parametrize(
+    ("missing", "first"),
+    [
+        pytest.param("data.csv", "data.csv", id="a file"),
+        pytest.param("./data.csv", "data.csv", id="with a dot"),
+        pytest.param("folder/deep/a.txt", "folder", id="a file in a folder"),
+        pytest.param("other.csv", None, id="not there either"),
+        pytest.param("/data.csv", None, id="an absolute path"),
+        pytest.param("../data.csv", None, id="above"),
+        pytest.param("/etc/passwd", None, id="a file of the system"),
+        pytest.param("", None, id="empty"),
+        pytest.param(None, None, id="another error"),
+        pytest.param("data.csv\x1b]0;x\x07", None, id="not quite the name"),
+    ],
+)
+def test_a_missing_file_beside_the_notebook_is_explained(missing: str | None, first: str | None) -> None:
+    """A file that lies in the notebook's folder is not in the sandbox: the hint says so in the folder's own words."""
+    hint = outcomes.hint(missing, BESIDE, "Mount it.")
+    expected = None if first is None else f"{first} lies beside the notebook, which the sandbox does not see. Mount it."
+    assert hint == expected

@@ -1,0 +1,219 @@
+"""The words of host and guest as JSON, and what of hostile JSON is a word at all."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from sandbox_kernel.guest import wire
+
+#: Every event with the bytes that stand for it; read in both directions.
+EVENTS = [
+    pytest.param(wire.Ready("3.11.2", "Linux 4.4.0"), b'["ready",{"python":"3.11.2","system":"Linux 4.4.0"}]', id="ready"),
+    pytest.param(wire.Started(7), b'["started",{"cell":7}]', id="started"),
+    pytest.param(wire.Stream("stdout", "a\n"), b'["stream",{"name":"stdout","text":"a\\n"}]', id="stdout"),
+    pytest.param(
+        wire.Stream("stderr", "\x1b[31m\u00e4\U0001f600\x00"),
+        b'["stream",{"name":"stderr","text":"\\u001b[31m\\u00e4\\ud83d\\ude00\\u0000"}]',
+        id="stderr beyond ASCII",
+    ),
+    pytest.param(
+        wire.Display({"text/plain": "x", "application/json": [1, None]}, {"image/png": {"width": 3}}, "id", update=True),
+        b'["display",{"data":{"text/plain":"x","application/json":[1,null]},'
+        b'"metadata":{"image/png":{"width":3}},"display_id":"id","update":true}]',
+        id="display",
+    ),
+    pytest.param(
+        wire.Display({}), b'["display",{"data":{},"metadata":{},"display_id":null,"update":false}]', id="empty display"
+    ),
+    pytest.param(wire.ClearOutput(wait=True), b'["clear",{"wait":true}]', id="clear"),
+    pytest.param(wire.Result({"text/plain": "42"}), b'["result",{"data":{"text/plain":"42"},"metadata":{}}]', id="result"),
+    pytest.param(
+        wire.Error("KeyError", "'x'", ["Traceback:", "KeyError: 'x'"]),
+        b'["error",{"name":"KeyError","value":"\'x\'","traceback":["Traceback:","KeyError: \'x\'"],"missing":null}]',
+        id="error",
+    ),
+    pytest.param(
+        wire.Error("FileNotFoundError", "", [], "a.csv"),
+        b'["error",{"name":"FileNotFoundError","value":"","traceback":[],"missing":"a.csv"}]',
+        id="error with a missing file",
+    ),
+    pytest.param(wire.File("a.txt", 3, "YWJj"), b'["file",{"name":"a.txt","size":3,"content":"YWJj"}]', id="file"),
+    pytest.param(wire.File("b", 2**40, None), b'["file",{"name":"b","size":1099511627776,"content":null}]', id="a large one"),
+    pytest.param(wire.Truncated(8388608), b'["truncated",{"limit_bytes":8388608}]', id="truncated"),
+    pytest.param(wire.Heartbeat(), b'["heartbeat",{}]', id="heartbeat"),
+    pytest.param(
+        wire.Finished("ok", 0, 0.5, 0.25),
+        b'["finished",{"outcome":"ok","exit_status":0,"wall_s":0.5,"cpu_s":0.25,"reason":null}]',
+        id="finished",
+    ),
+    pytest.param(
+        wire.Finished("out_of_memory", 137, 2, None, "too much"),
+        b'["finished",{"outcome":"out_of_memory","exit_status":137,"wall_s":2,"cpu_s":null,"reason":"too much"}]',
+        id="finished badly",
+    ),
+]
+
+
+@pytest.mark.parametrize(("event", "data"), EVENTS)
+def test_events_are_written(event: wire.Event, data: bytes) -> None:
+    """An event has one spelling: ASCII JSON without spaces or newlines."""
+    assert wire.dump(event) == data
+
+
+@pytest.mark.parametrize(("event", "data"), EVENTS)
+def test_events_are_read(event: wire.Event, data: bytes) -> None:
+    """What was written is read as the same event."""
+    assert wire.load_event(data) == event
+
+
+def test_every_kind_of_event_is_in_the_table() -> None:
+    """No event is forgotten here, but for the two that the decoder makes."""
+    shown = {type(case.values[0]) for case in EVENTS}
+    assert shown == set(wire.Event.__args__) - {wire.Gap, wire.Noise}  # type: ignore[attr-defined]
+
+
+def test_messages_are_read_as_written() -> None:
+    """The cell arrives in the guest as the host made it."""
+    cell = wire.Cell(
+        3,
+        "print('ä')\x00\ud800",
+        name="Cell In[3]",
+        timeout_s=1.5,
+        output_bytes=10,
+        files={"a/b.txt": "YWJj"},
+        collect_bytes=5,
+        silent=True,
+    )
+    assert wire.load_message(wire.dump(cell)) == cell
+    assert wire.load_message(wire.dump(wire.Cell(1, ""))) == wire.Cell(1, "")
+
+
+def test_fields_with_a_default_may_be_missing() -> None:
+    """A guest of an older version may leave out what has a default."""
+    assert wire.load_event(b'["display",{"data":{}}]') == wire.Display({})
+    assert wire.load_event(b'["finished",{"outcome":"ok"}]') == wire.Finished("ok")
+
+
+def test_of_two_values_of_one_field_the_last_counts() -> None:
+    """A field that is given twice is what its last value says, which is the one that is checked."""
+    assert wire.load_event(b'["stream",{"name":7,"name":"stdout","text":"a"}]') == wire.Stream("stdout", "a")
+    assert wire.load_event(b'["stream",{"name":"stdout","name":7,"text":"a"}]') is None
+
+
+WRONG = [
+    pytest.param(b"", id="empty"),
+    pytest.param(b"[", id="cut"),
+    pytest.param(b"nonsense", id="no JSON"),
+    pytest.param(b'"stream"', id="a string"),
+    pytest.param(b"7", id="a number"),
+    pytest.param(b"null", id="null"),
+    pytest.param(b"[]", id="no kind"),
+    pytest.param(b'["heartbeat"]', id="no fields"),
+    pytest.param(b'["heartbeat",{},{}]', id="three items"),
+    pytest.param(b'{"heartbeat":{},"b":{}}', id="an object of two"),
+    pytest.param(b'["heartbeat",null]', id="fields null"),
+    pytest.param(b'["heartbeat",[1]]', id="fields a list"),
+    pytest.param(b'["heartbeat","ab"]', id="fields a string"),
+    pytest.param(b"[[],{}]", id="kind a list"),
+    pytest.param(b"[{},{}]", id="kind an object"),
+    pytest.param(b"[null,{}]", id="kind null"),
+    pytest.param(b'["comm_open",{}]', id="unknown kind"),
+    pytest.param(b'["gap",{"first":0,"last":1}]', id="a gap is the decoder's"),
+    pytest.param(b'["noise",{"text":"a"}]', id="noise is the decoder's"),
+    pytest.param(b'["cell",{"number":1,"code":"1"}]', id="a message is no event"),
+    pytest.param(b'["heartbeat",{"x":1}]', id="unknown field"),
+    pytest.param(b'["heartbeat",{"__class__":1}]', id="a dunder field"),
+    pytest.param(b'["stream",{"name":"stdout"}]', id="missing field"),
+    pytest.param(b'["finished",{"outcome":"interrupted"}]', id="only the host interrupts"),
+    pytest.param(b'["finished",{"outcome":"lost"}]', id="lost is the host's word"),
+    pytest.param(b'["started",{"cell":1}] x', id="something behind it"),
+    pytest.param(b'["started",{"cell":' + b"9" * 5000 + b"}]", id="a number of 5000 digits"),
+    pytest.param(b"[" * 100_000, id="deep nesting, cut"),
+    pytest.param(b'["display",{"data":{"application/json":' + b"[" * 100_000 + b"]" * 100_000 + b"}}]", id="deep nesting"),
+    pytest.param(b'["display",{"data":{"a":' + b'{"a":' * 50_000 + b"1" + b"}" * 50_000 + b"}}]", id="deep objects"),
+    pytest.param(b'["stream",{"name":"stdout","text":"\xff"}]', id="not UTF-8"),
+    pytest.param(b"\xff\xfe[\x00", id="UTF-16, cut"),
+    pytest.param(b'["heartbeat",[]]', id="fields an empty list"),
+    pytest.param(b'["heartbeat",""]', id="fields an empty string"),
+    pytest.param(b'["stream",["name","text"]]', id="fields a list of names"),
+]
+
+
+@pytest.mark.parametrize("data", WRONG)
+def test_what_is_no_event_is_none(data: bytes) -> None:
+    """Bytes that are no event of this version are None and raise nothing."""
+    assert wire.load_event(data) is None
+
+
+#: For each field of each event, values that may not stand there.
+WRONG_VALUES: list[tuple[str, dict[str, Any], str, list[Any]]] = [
+    ("ready", {"python": "3", "system": "L"}, "python", [None, 3, ["3"]]),
+    ("ready", {"python": "3", "system": "L"}, "system", [None, 3, {}]),
+    ("started", {"cell": 1}, "cell", [None, -1, 1.0, True, "1", 2**53 + 1, 10**400]),
+    ("stream", {"name": "stdout", "text": "a"}, "name", ["stdin", "", None, 1, ["stdout"], {}]),
+    ("stream", {"name": "stdout", "text": "a"}, "text", [None, 1, ["a"], {"a": 1}]),
+    ("display", {"data": {}}, "data", [None, [], "a", 1]),
+    ("display", {"data": {}}, "metadata", [None, [], "a"]),
+    ("display", {"data": {}}, "display_id", [1, [], {}, False]),
+    ("display", {"data": {}}, "update", [None, 0, 1, "true"]),
+    ("clear", {"wait": False}, "wait", [None, 0, "no"]),
+    ("result", {"data": {}}, "data", [None, [["a", 1]], "a"]),
+    ("result", {"data": {}}, "metadata", [None, 1]),
+    ("error", {"name": "E", "value": "", "traceback": []}, "name", [None, 1, []]),
+    ("error", {"name": "E", "value": "", "traceback": []}, "value", [None, 1, {}]),
+    ("error", {"name": "E", "value": "", "traceback": []}, "traceback", [None, "a", [1], [None], {"a": "b"}]),
+    ("error", {"name": "E", "value": "", "traceback": []}, "missing", [1, ["a"], False]),
+    ("file", {"name": "a", "size": 0, "content": ""}, "name", [None, 1, []]),
+    ("file", {"name": "a", "size": 0, "content": ""}, "size", [None, -1, 0.5, "0", True]),
+    ("file", {"name": "a", "size": 0, "content": ""}, "content", [1, [], {}]),
+    ("truncated", {"limit_bytes": 1}, "limit_bytes", [None, -1, 1.5, "1"]),
+    ("finished", {"outcome": "ok"}, "outcome", [None, "", "OK", 0, ["ok"], {"ok": 1}]),
+    ("finished", {"outcome": "ok"}, "exit_status", [0.0, "0", True, 2**32, -(2**31) - 1, 10**400]),
+    ("finished", {"outcome": "ok"}, "wall_s", [None, -1, "1", True, 1e9, 10**400]),
+    ("finished", {"outcome": "ok"}, "cpu_s", [-0.1, "1", False, 1e300]),
+    ("finished", {"outcome": "ok"}, "reason", [1, [], {}]),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "name", "value"),
+    [
+        pytest.param(kind, fields, name, value, id=f"{kind}.{name}={str(value)[:20]}")
+        for kind, fields, name, values in WRONG_VALUES
+        for value in values
+    ],
+)
+def test_a_wrong_type_is_no_event(kind: str, fields: dict[str, Any], name: str, value: object) -> None:
+    """Each field takes its own type and range and nothing else, and the rest of the table's event is fine."""
+    assert wire.load_event(json.dumps([kind, fields]).encode()) is not None
+    assert wire.load_event(json.dumps([kind, {**fields, name: value}]).encode()) is None
+
+
+def test_every_field_is_in_the_table() -> None:
+    """No field of an event is left unchecked here."""
+    shown = {(kind, name) for kind, _, name, _ in WRONG_VALUES}
+    assert shown == {(kind, name) for kind, (_, checks) in wire._EVENTS.items() for name in checks}
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_numbers_that_are_none_are_refused(number: str) -> None:
+    """JSON has no NaN and no infinity, whatever Python's reader takes."""
+    for data in (f'["finished",{{"outcome":"ok","wall_s":{number}}}]', f'["display",{{"data":{{"a":{number}}}}}]'):
+        assert wire.load_event(data.encode()) is None
+
+
+def test_numbers_over_the_range_are_refused() -> None:
+    """A number that no float holds is none either."""
+    assert wire.load_event(b'["display",{"data":{"application/json":1e999}}]') is None
+    assert wire.load_event(b'["display",{"data":{"application/json":[-1e999]}}]') is None
+
+
+def test_wrong_messages_are_none() -> None:
+    """The guest reads messages by the same rules."""
+    for data in (b"", b"[]", b'["stream",{"name":"stdout","text":"a"}]', b'["cell",{"number":1}]', b'["cell",{"code":1}]'):
+        assert wire.load_message(data) is None
+    assert wire.load_message(b'["cell",{"number":1,"code":"1","files":{"a":1}}]') is None
+    assert wire.load_message(b'["cell",{"number":1,"code":"1","timeout_s":-1}]') is None
