@@ -435,7 +435,6 @@ async def delivered_and_then(monkeypatch: pytest.MonkeyPatch, *script: Any, erro
     await play(sandbox, start_s=0.05 if error is None else 3600.0)
 
 
-@pytest.mark.xfail(strict=True, reason="execution.py _end: raised as SandboxRefused, which says that nothing was run")
 @pytest.mark.parametrize(
     "error",
     [
@@ -449,7 +448,6 @@ async def test_a_delivered_cell_that_does_not_start_is_lost(monkeypatch: pytest.
         await delivered_and_then(monkeypatch, READY, DELIVERED, HANG, error=error)
 
 
-@pytest.mark.xfail(strict=True, reason="execution.py _start: result() of a failed start() replaces the cancellation")
 async def test_a_cancellation_counts_more_than_a_refusal() -> None:
     """A caller that is cancelled as start() fails is cancelled."""
 

@@ -202,7 +202,7 @@ def _wait_gone(pid: int) -> None:
             {"text/plain": "A", "text/html": "\\ud800"},
         ),
         (
-            "class A:\n  __repr__ = lambda s: 'A'\n  def _repr_mimebundle_(s, **k): return {'a/b': {1}, 3: 4, 'c/d': 'x'}, 5\nA()",
+            "class A:\n __repr__ = lambda s: 'A'\n def _repr_mimebundle_(s, **k): return {'a': {1}, 3: 4,'c/d': 'x'}, 5\nA()",
             {"text/plain": "A", "c/d": "x"},
         ),
         ("class A:\n  def __repr__(s): return 'A'\n  def _repr_json_(s): return float('nan')\nA()", {"text/plain": "A"}),

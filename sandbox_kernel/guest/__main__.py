@@ -39,6 +39,8 @@ def main(settings: str) -> int:
         sys.path[:] = [entry for entry in sys.path if entry not in ("", folder)]
         cell.CellProcess(orders, talk, turn).serve()
 
+    for name in [name for name in os.environ if name.startswith("KUBERNETES_")]:
+        del os.environ[name]  # The kubelet tells every container where the apiserver is. A cell has no business there.
     # The wire gets a number of its own, so that nothing that writes to fd 1 by mistake writes into it.
     wire_fd = os.dup(1)
     os.dup2(2, 1)
