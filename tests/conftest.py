@@ -75,7 +75,10 @@ def local_leftovers(home: Path) -> list[str]:
 def nothing_left_here(home_of_sandboxes: Path) -> Iterator[None]:
     """After each test no process, mount or directory of a sandbox is left on this machine."""
     yield
-    wait_until(lambda: not local_leftovers(home_of_sandboxes), f"gone: {local_leftovers(home_of_sandboxes)}", 20)
+    until = time.monotonic() + 20
+    while left := local_leftovers(home_of_sandboxes):
+        assert time.monotonic() < until, f"left after 20 s: {left}"
+        time.sleep(0.05)
 
 
 @pytest.fixture(autouse=True)

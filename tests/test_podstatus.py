@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sandbox_kernel.backends import podstatus
 from sandbox_kernel.backends.base import Ending
 from sandbox_kernel.backends.podstatus import Ended, Running, Status, Trouble, Waiting, help_is_coming, read, read_events
 
@@ -321,3 +322,13 @@ def test_an_autoscaler_announces_itself(reasons: list[str], expected: bool) -> N
     """An event of an autoscaler that gets a node says that waiting is worth it."""
     assert help_is_coming([event(reason) for reason in reasons]) is expected
     assert help_is_coming([{}]) is False
+
+
+def test_what_only_events_tell_of_a_waiting_pod_is_told() -> None:
+    """A node without the runtime's handler, or a volume that is not there, is the newest of the pod's events."""
+    assert podstatus.read_pod_events([]) is None
+    assert podstatus.read_pod_events([event("Scheduled", "to node-1")]) is None
+    found = podstatus.read_pod_events([event("FailedMount", "old"), event("FailedCreatePodSandBox", "no runtime for runsc")])
+    assert found is not None
+    assert (found.reason, found.message, found.final) == ("FailedCreatePodSandBox", "no runtime for runsc", False)
+    assert "KubernetesBackend.runtime_class" in found.advice

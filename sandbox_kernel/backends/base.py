@@ -60,36 +60,27 @@ class Sandbox(Protocol):
     """One sandbox, for one cell."""
 
     def lines(self) -> AsyncIterator[bytes]:
-        """Yield each line of the container's stdout, without its newline, until the container has ended.
-
-        A line may come twice, none may be cut. Raises SandboxRefused when there will never be a container, SandboxLost
-        when it vanished. The runner iterates once.
+        """Yield each line of the container's stdout, without its newline, until the container has ended. A line may come
+        twice, none may be cut. Raises BackendError. Iterated once.
         """
-        ...
 
     async def deliver(self, message: bytes) -> None:
         """Put a message into the mailbox. Called once per message, after the guest's Ready."""
-        ...
 
     async def remind(self) -> None:
         """Called about every second while the guest has not taken its message. Must not deliver it twice."""
-        ...
 
     def waiting_for(self) -> str:
         """Say in a sentence what keeps it from being ready."""
-        ...
 
     async def kill(self) -> None:
         """End it now. The lines end. May be called at any time, also twice."""
-        ...
 
     async def ending(self) -> Ending:
         """Say how it ended. Called when the lines ended without a trailer, before close()."""
-        ...
 
     async def close(self) -> None:
         """Remove everything that start() made, also when that failed halfway. May be called twice."""
-        ...
 
 
 class Backend(Protocol):
@@ -97,12 +88,9 @@ class Backend(Protocol):
 
     async def start(self, request: Request) -> Sandbox:
         """Make a sandbox. Returns as soon as there is something to close. Raises BackendUnavailable or SandboxRefused."""
-        ...
 
     async def check(self) -> list[Check]:
         """Look at everything a sandbox needs, for ``doctor``. Raises nothing."""
-        ...
 
     async def close(self) -> None:
         """End and remove what is left of every sandbox of this backend. May be called twice."""
-        ...

@@ -24,6 +24,8 @@ from .pods import Pods
 LINE_BYTES = 1 << 16
 #: Between two looks at what keeps a pod from running, and at the events about it.
 LOOK_S = 1.0
+#: Between two questions to the apiserver while a pod waits: its watch may be dead, and some troubles are events alone.
+ASK_S = 5.0
 #: How long the kubelet may take to say how a container ended.
 ENDING_S = 10.0
 
@@ -47,6 +49,7 @@ class JobSandbox:
         self._closing = asyncio.Lock()
         self._touches = 0
         self._status: podstatus.Status = podstatus.Waiting()
+        self._event_trouble: podstatus.Trouble | None = None
 
     async def start(self, body: dict[str, Any], sources: Mapping[str, str]) -> None:
         """Create the Job and what it needs to run."""
@@ -105,8 +108,8 @@ class JobSandbox:
                         yield line
                     rest = rest[:LINE_BYTES]
         except ApiError as error:
-            # 400 and 404: not started, or gone already; the pod's state tells which.
-            if error.status not in (0, 400, 404, 500):
+            # Not started, gone already, or a busy server: the pod's state tells whether to read again.
+            if error.status not in (0, 400, 404, 429, 500, 502, 503, 504):
                 raise
         finally:
             self._log = None
@@ -114,19 +117,29 @@ class JobSandbox:
     async def _wait_until_it_runs(self) -> None:
         """Return when the container runs or has run. Raises SandboxRefused when that will not happen."""
         trouble_since: float | None = None
-        created = time.monotonic()
+        asked = time.monotonic()
         while not self._killed:
             await self._look()
+            now = time.monotonic()
             if isinstance(self._status, podstatus.Running | podstatus.Ended):
                 return
-            if self._pods.get(self.name) is None and time.monotonic() - created > LOOK_S:
-                self._status = podstatus.read_events(await self._events(self._job)) or self._status
+            if now - asked > (LOOK_S if self._pods.get(self.name) is None else ASK_S):
+                asked = now
+                await self._ask()
             if isinstance(self._status, podstatus.Trouble):
-                trouble_since = trouble_since or time.monotonic()
-                await self._raise_if_hopeless(self._status, time.monotonic() - trouble_since)
+                trouble_since = trouble_since or now
+                await self._raise_if_hopeless(self._status, now - trouble_since)
             else:
                 trouble_since = None
             await self._pods.changed(LOOK_S)
+
+    async def _ask(self) -> None:
+        """Look beyond the watch, which may be dead, and at what only events tell."""
+        if self._pods.get(self.name) is None:
+            self._event_trouble = podstatus.read_events(await self._events(self._job))
+        else:
+            self._event_trouble = podstatus.read_pod_events(await self._events(self._pods.get(self.name)))
+        await self._look(refresh=True)
 
     async def _raise_if_hopeless(self, trouble: podstatus.Trouble, lasted_s: float) -> None:
         if not trouble.final:
@@ -141,6 +154,8 @@ class JobSandbox:
             await self._pods.refresh()
         pod = self._pods.get(self.name)
         self._status = podstatus.Waiting() if pod is None else podstatus.read(pod)
+        if isinstance(self._status, podstatus.Waiting) and self._event_trouble is not None:
+            self._status = self._event_trouble
 
     async def _events(self, about: Any) -> list[dict[str, Any]]:
         if about is None:
@@ -199,7 +214,8 @@ class JobSandbox:
         """See :class:`.base.Sandbox`."""
         until = time.monotonic() + ENDING_S
         while time.monotonic() < until:
-            await self._look()
+            with contextlib.suppress(ApiError):  # Asked again until the time is up.
+                await self._look(refresh=True)
             if isinstance(self._status, podstatus.Ended):
                 return self._status.ending
             await self._pods.changed(LOOK_S)

@@ -136,6 +136,22 @@ def _scheduling(status: Object) -> Status:
     return Waiting()
 
 
+#: Events about a pod that waits, which its status does not tell.
+_POD_EVENTS = {
+    "FailedCreatePodSandBox": "Does the node have the handler of the runtime class? See KubernetesBackend.runtime_class.",
+    "FailedMount": "Look at it with: kubectl describe pod.",
+}
+
+
+def read_pod_events(events: Iterable[Object]) -> Trouble | None:
+    """Say what keeps a scheduled pod from starting, from the newest events about it."""
+    for event in reversed(list(events)):
+        advice = _POD_EVENTS.get(event.get("reason", ""))
+        if advice is not None:
+            return Trouble(event["reason"], event.get("message", ""), advice)
+    return None
+
+
 #: Events that say help is coming: a node pool grows.
 _PATIENCE = ("TriggeredScaleUp", "Provisioning", "Nominated")
 
