@@ -69,8 +69,8 @@ class Runner(LoggingConfigurable):
     disk_mib = Integer(
         512,
         min=1,
-        help="""Size in MiB of each writable directory: the working directory, /tmp and /dev/shm. They lie in memory
-        locally. Default: 512.""",
+        help="""Size in MiB of each writable directory: the working directory, /tmp and /dev/shm. They lie in
+        memory and count there too. Default: 512.""",
     ).tag(config=True)
     output_mib = Amount(
         8.0,

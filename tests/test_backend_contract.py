@@ -194,6 +194,20 @@ async def test_processes_are_limited(runner: Runner) -> None:
     assert text_of(await run(runner, code)) == "BlockingIOError True\n"
 
 
+async def test_a_full_disk_is_the_cells_own_error(runner: Runner) -> None:
+    """Writing more than a directory's size is an OSError in the cell, which goes on."""
+    runner.disk_mib = 16
+    code = (
+        "for path in ('big', '/tmp/big'):\n    try:\n        with open(path, 'wb') as file:\n"
+        "            for _ in range(20): file.write(bytes(10**6)); file.flush()\n"
+        "    except OSError as error: print(path, error.strerror)"
+    )
+    events = await run(runner, code)
+    assert set(text_of(events).split("\n")[0].split(" ", 1)[1:]) <= {"No space left on device", "File too large"}
+    assert len(text_of(events).splitlines()) == 2
+    assert finished(events).outcome == "ok"
+
+
 async def test_a_cell_has_no_rights(runner: Runner) -> None:
     """A cell is an ordinary user without capabilities, token or foreign environment."""
     code = (

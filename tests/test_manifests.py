@@ -77,7 +77,7 @@ JOB: Object = {
                         ],
                         "resources": {
                             "requests": {"cpu": "100m", "memory": "256Mi", "ephemeral-storage": "64Mi"},
-                            "limits": {"cpu": "500m", "memory": "512Mi", "ephemeral-storage": "264Mi"},
+                            "limits": {"cpu": "500m", "memory": "512Mi", "ephemeral-storage": "64Mi"},
                         },
                         "securityContext": {
                             "allowPrivilegeEscalation": False,
@@ -95,8 +95,8 @@ JOB: Object = {
                 "volumes": [
                     {"name": "guest", "configMap": {"name": GUEST_NAME}},
                     {"name": "mailbox", "configMap": {"name": "sandbox-0a1b2c3d4e-7-mail", "optional": True}},
-                    {"name": "home", "emptyDir": {"sizeLimit": "100Mi"}},
-                    {"name": "tmp", "emptyDir": {"sizeLimit": "100Mi"}},
+                    {"name": "home", "emptyDir": {"medium": "Memory", "sizeLimit": "100Mi"}},
+                    {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "100Mi"}},
                 ],
             },
         },

@@ -190,8 +190,8 @@ def _container(request: Request, settings: PodSettings) -> dict[str, Any]:
             "limits": {
                 "cpu": f"{limits.cpu_millis}m",
                 "memory": f"{limits.memory_mib}Mi",
-                # The two directories, and the container's log, which counts too.
-                "ephemeral-storage": f"{2 * limits.disk_mib + 64}Mi",
+                # The writable directories lie in memory, so this is for the container's log, which counts.
+                "ephemeral-storage": "64Mi",
             },
         },
         "securityContext": {
@@ -209,13 +209,15 @@ def _container(request: Request, settings: PodSettings) -> dict[str, Any]:
 
 
 def _volumes(request: Request, sources: Mapping[str, str]) -> list[dict[str, Any]]:
-    size = f"{request.limits.disk_mib}Mi"
+    # In memory, as locally: the size of an emptyDir on disk is no wall (400 MB went into 64 MiB), and who is over it is
+    # evicted seconds later, log and all. This one answers ENOSPC.
+    writable = {"medium": "Memory", "sizeLimit": f"{request.limits.disk_mib}Mi"}
     return [
         {"name": "guest", "configMap": {"name": guest_config_map_name(sources)}},
         # Optional: the sandbox starts without a cell and gets it when there is one.
         {"name": "mailbox", "configMap": {"name": f"{job_name(request)}-mail", "optional": True}},
-        {"name": "home", "emptyDir": {"sizeLimit": size}},
-        {"name": "tmp", "emptyDir": {"sizeLimit": size}},
+        {"name": "home", "emptyDir": writable},
+        {"name": "tmp", "emptyDir": dict(writable)},
     ]
 
 
