@@ -126,6 +126,7 @@ def test_an_interrupt_ends_the_cell_and_not_the_kernel(notebook: Notebook, mode:
         assert seen.wait(60)
         if mode == "message":
             notebook.manager.interrupt_kernel()
+            ensure_event_loop().close()  # this thread's, as in Notebook.close
         else:
             os.kill(notebook.manager.provisioner.process.pid, signal.SIGINT)
 
