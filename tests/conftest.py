@@ -56,6 +56,14 @@ def home_of_sandboxes() -> Iterator[Path]:
     path.rmdir()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def runtime_of_jupyter() -> Iterator[None]:
+    """Connection files and sockets of kernels lie in a directory of this session, with a short name."""
+    with tempfile.TemporaryDirectory(prefix="skr-") as path, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JUPYTER_RUNTIME_DIR", path)
+        yield
+
+
 def local_leftovers(home: Path) -> list[str]:
     """Name every process, mount and directory of the sandboxes below ``home``."""
     found = [str(path) for path in home.glob(f"{supervisor.PREFIX}*")]

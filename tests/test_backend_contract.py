@@ -133,13 +133,16 @@ async def test_an_interrupt_before_the_sandbox_is_ready_ends_the_cell(runner: Ru
 
 async def test_each_cell_has_a_fresh_sandbox(runner: Runner) -> None:
     """Neither a variable nor a file nor a process of one cell is there in the next."""
-    first = await run(
-        runner, "x = 1\nopen('file', 'w').write('x')\nopen('/tmp/file', 'w').write('x')\nimport os; print(os.getpid())"
+    code = (
+        "x = 1\nopen('left', 'w').write('x')\nopen('/tmp/left', 'w').write('x')\n"
+        "import subprocess; subprocess.Popen(['sleep', '600'])"
     )
-    code = "import os\nprint('x' in globals(), os.listdir('.'), os.listdir('/tmp'))"
-    second = await run(runner, code)
-    assert finished(first).outcome == "ok"
-    assert text_of(second) == "False [] []\n"
+    assert finished(await run(runner, code)).outcome == "ok"
+    code = (
+        "import os\nprograms = [open(f'/proc/{pid}/cmdline').read() for pid in os.listdir('/proc') if pid.isdigit()]\n"
+        "print('x' in globals(), os.listdir('.'), 'left' in os.listdir('/tmp'), any('sleep' in name for name in programs))"
+    )
+    assert text_of(await run(runner, code)) == "False [] False False\n"
 
 
 async def test_running_out_of_memory_is_an_outcome(runner: Runner) -> None:

@@ -26,7 +26,8 @@ class Notebook:
     """A running kernel and its client."""
 
     def __init__(self, name: str) -> None:
-        self.manager = KernelManager(kernel_name=name)
+        # Not TCP: its ports are chosen before they are bound, and another kernel may be quicker.
+        self.manager = KernelManager(kernel_name=name, transport="ipc")
         self.manager.start_kernel(stderr=-3)
         self.client: BlockingKernelClient = self.manager.client()
         self.client.start_channels()
