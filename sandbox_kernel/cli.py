@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -21,11 +22,17 @@ OUR_FAILURE = 125
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    parser = _parser()
-    arguments, options = parser.parse_known_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    # Taken out first, because argparse takes what has a space in it for a file.
+    options = [word for word in words if settings.is_option(word)]
+    arguments, unknown = _parser().parse_known_args([word for word in words if word not in options])
     try:
-        settings.check_options(options)
+        settings.check_options([*options, *unknown])
         return int(arguments.act(arguments, options))
+    except BrokenPipeError:
+        # Whoever read our output has left, as `head` does. The interpreter must not find out again when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
     except KeyboardInterrupt:
         return 130
     except ConfigurationError as error:
@@ -116,7 +123,8 @@ def _run(arguments: argparse.Namespace, options: list[str]) -> int:
     if arguments.backend:
         options = [*options, f"--Runner.backend_name={arguments.backend}"]
     code = _code(arguments)
-    return asyncio.run(_run_code(code, _config(options), arguments.timeout))
+    name = {None: "<string>", "-": "<stdin>"}.get(arguments.file, arguments.file)
+    return asyncio.run(_run_code(code, name, _config(options), arguments.timeout))
 
 
 def _code(arguments: argparse.Namespace) -> str:
@@ -130,7 +138,7 @@ def _code(arguments: argparse.Namespace) -> str:
         raise ConfigurationError(f"Cannot read {arguments.file}: {error}", "FILE is a file of Python.") from error
 
 
-async def _run_code(code: str, config: Config, timeout_s: float | None) -> int:
+async def _run_code(code: str, name: str, config: Config, timeout_s: float | None) -> int:
     from .runner import Runner  # noqa: PLC0415
 
     runner = Runner(config=config)
@@ -140,7 +148,7 @@ async def _run_code(code: str, config: Config, timeout_s: float | None) -> int:
         loop.add_signal_handler(number, lambda: asyncio.ensure_future(session.interrupt()))
     status = None
     try:
-        async for event in session.run(code, timeout_s=timeout_s, name="snippet.py"):
+        async for event in session.run(code, timeout_s=timeout_s, name=name):
             _show(event)
             if isinstance(event, wire.Finished):
                 status = event.exit_status

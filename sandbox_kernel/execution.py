@@ -9,6 +9,7 @@ is raised instead. Nothing here runs a cell a second time.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -86,6 +87,9 @@ class Execution:
             async for event in self._events():
                 if isinstance(event, wire.Finished):
                     self.timings.finished_s = self._elapsed()
+                    if event.outcome == "out_of_memory":
+                        # Each runtime has its own number for it; users know one.
+                        event = dataclasses.replace(event, exit_status=137)
                     if event.outcome != "ok" and not explained:
                         yield outcomes.explain(event, self.cell, self._request.limits)
                     yield event

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from typing import Any
 
+from ipykernel.iostream import OutStream
 from ipykernel.kernelapp import IPKernelApp
 from ipykernel.kernelbase import Kernel
 from jupyter_core.paths import jupyter_config_path
@@ -22,6 +24,8 @@ from .session import Session
 
 #: jupyter_client waits half of its five seconds for a shutdown before it sends SIGTERM.
 SHUTDOWN_S = 2.0
+#: Nothing of the user's goes through the kernel's own stdout and stderr.
+FLUSH_S = 0.2
 _MOUNT_ADVICE = "To show it there, set LocalBackend.mounts, for example --LocalBackend.mounts=.:/home/sandbox/files:ro"
 
 
@@ -156,6 +160,11 @@ class SandboxKernelApp(IPKernelApp):
         """Keep what programs that we start write to our own stderr out of the user's cell."""
         self.capture_fd_output = False
         super().init_io()  # type: ignore[no-untyped-call]
+        # At the end the control thread flushes through the IOPub thread, which may be gone by then, while the main thread
+        # waits for the control thread: ten seconds by default, and Jupyter kills after five.
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, OutStream):
+                stream.flush_timeout = FLUSH_S  # type: ignore[assignment]
 
     def init_signal(self) -> None:
         """End in order on SIGTERM, as on a shutdown request."""

@@ -11,10 +11,7 @@ from traitlets.config import LoggingConfigurable
 from .backends.base import Backend, Sandbox
 from .errors import SandboxError
 from .limits import MIB, Limits
-from .session import Session
-
-#: More seconds than this are no limit: some thirty years.
-LARGEST = 1e9
+from .session import LONGEST_S, Session
 
 
 class Amount(Float):  # type: ignore[type-arg] # generic for type checkers alone
@@ -23,7 +20,7 @@ class Amount(Float):  # type: ignore[type-arg] # generic for type checkers alone
     def validate(self, obj: Any, value: Any) -> Any:
         """See traitlets."""
         amount = super().validate(obj, value)
-        if not 0 <= amount < LARGEST:
+        if not 0 <= amount < LONGEST_S:
             self.error(obj, value)
         return amount
 

@@ -7,9 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 from .backends.base import Backend, Request, Sandbox
+from .errors import ConfigurationError
 from .execution import Execution
 from .guest import wire
 from .limits import Limits
+
+#: More seconds than this are no limit: some thirty years.
+LONGEST_S = 1e9
 
 
 class Session:
@@ -34,13 +38,17 @@ class Session:
         """Return the execution of one cell; iterate it to run it.
 
         ``timeout_s`` None means the setting, infinity no limit. The other options are those of
-        :class:`.guest.wire.Cell`. Raises nothing itself.
+        :class:`.guest.wire.Cell`. Raises ConfigurationError for what cannot be a cell.
         """
+        if not isinstance(code, str):
+            raise ConfigurationError(f"The code of a cell is text, not {type(code).__name__}.", "Decode it first.")
         self._count += 1
         limits = self._limits()
         limit_s = self._timeout_s() if timeout_s is None else timeout_s
         if limit_s == float("inf"):
             limit_s = None
+        if limit_s is not None and not (isinstance(limit_s, int | float) and 0 <= limit_s < LONGEST_S):
+            raise ConfigurationError(f"{limit_s!r} cannot be a timeout.", "It is a number of seconds, 0 or more.")
         cell = wire.Cell(self._count, code, timeout_s=limit_s, output_bytes=limits.output_bytes, **options)
         request = Request(self.id, self._count, limits, limit_s)
         execution = Execution(self._backend, cell, request, self._ended)

@@ -37,12 +37,19 @@ def names() -> dict[str, type[Configurable]]:
     return {f"{kind.__name__}.{name}": kind for kind in classes() for name in kind.class_traits(config=True)}
 
 
+def is_option(word: str) -> bool:
+    """Tell whether a word of a command line has the form of a setting."""
+    return _OPTION.fullmatch(word) is not None
+
+
 def check_options(options: Sequence[str]) -> None:
     """Raise ConfigurationError for the first option that is no setting."""
     known = names() if options else {}  # The Kubernetes backend takes a while to import.
     for option in options:
         match = _OPTION.fullmatch(option)
         name = f"{match.group(1)}.{match.group(2)}" if match else option.lstrip("-").split("=", 1)[0]
+        if option == f"--{name}" and name in known:
+            raise ConfigurationError(f"{option} has no value.", f"Write {option}=VALUE.")
         if match is None or name not in known:
             raise ConfigurationError(f"There is no setting {option!r}.", _nearest(name, known))
         trait = known[name].class_traits()[match.group(2)]

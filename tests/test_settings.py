@@ -109,7 +109,6 @@ def test_options_are_settings(options: list[str], expected: dict[str, Any]) -> N
         pytest.param("--Runner.memory=5", "Did you mean --Runner.memory_mib?", id="nearly a name"),
         pytest.param("--Kubernetes.image=a", "Did you mean --KubernetesBackend.image?", id="nearly a class"),
         pytest.param("--runner.timeout_s=5", "Did you mean --Runner.timeout_s?", id="lower case"),
-        pytest.param("--Runner.timeout_s", "Did you mean --Runner.timeout_s?", id="no value"),
         pytest.param("Runner.timeout_s=5", "Did you mean --Runner.timeout_s?", id="no dashes"),
         pytest.param("--timeout=5", "Settings are given as --Class.name=value.", id="no class"),
         pytest.param("--xyzzy", "sandbox-kernel settings lists them.", id="nothing near"),
@@ -125,6 +124,12 @@ def test_what_is_no_setting_is_an_error(option: str, said: str) -> None:
         check_options(["--Runner.processes=5", option])
     assert caught.value.message == f"There is no setting {option!r}."
     assert said in caught.value.advice
+
+
+def test_a_setting_without_a_value_is_an_error() -> None:
+    """The value follows an equals sign, and the message shows where."""
+    with pytest.raises(ConfigurationError, match=r"--Runner\.timeout_s has no value\. Write --Runner\.timeout_s=VALUE\."):
+        check_options(["--Runner.timeout_s"])
 
 
 @pytest.mark.parametrize(

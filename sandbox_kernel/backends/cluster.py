@@ -143,6 +143,10 @@ class Cluster:
                 await _pause(attempt, error)
         raise AssertionError  # the last attempt returns or raises
 
+    async def try_create(self, kind: str, body: Object) -> None:
+        """Ask whether an object would be admitted, without creating it."""
+        await self._again("POST", self.path(kind), query={"dryRun": "All"}, body=body)
+
     async def _find_ours(self, kind: str, body: Object) -> Object:
         try:
             found = await self._again("GET", self.path(kind, body["metadata"]["name"]))

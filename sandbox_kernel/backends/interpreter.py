@@ -29,6 +29,12 @@ print(json.dumps([sys.prefix, sys.base_prefix, user_site, sys.version_info[:2]])
 """
 
 
+_FONTS = """<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig><dir>/usr/share/fonts</dir><cachedir>/tmp/.fontconfig</cachedir></fontconfig>
+"""
+
+
 @dataclass(frozen=True)
 class Interpreter:
     """A Python of the host: how to start it and the directories that hold it."""
@@ -101,6 +107,9 @@ def make_rootfs(path: Path) -> None:
     (etc / "group").write_text(f"root:x:0:\nsandbox:x:{oci.UID}:\n")
     (etc / "hosts").write_text("127.0.0.1 localhost sandbox\n")
     (etc / "nsswitch.conf").write_text("passwd: files\ngroup: files\nhosts: files\n")
+    # Without one, fontconfig complains to stderr in each cell that plots.
+    (etc / "fonts").mkdir()
+    (etc / "fonts" / "fonts.conf").write_text(_FONTS)
     for name in ("ld.so.cache", "localtime"):
         if os.path.isfile(f"/etc/{name}"):
             shutil.copyfile(f"/etc/{name}", etc / name)

@@ -9,7 +9,8 @@ from importlib import resources
 from traitlets import Dict, Float, Integer, List, Unicode
 from traitlets.config import LoggingConfigurable
 
-from ..errors import BackendError, BackendUnavailable, ConfigurationError
+from ..errors import BackendUnavailable, ConfigurationError, SandboxError
+from ..limits import Limits
 from . import manifests
 from .base import Check, Request, Sandbox
 from .cluster import ApiError, Cluster, translated
@@ -159,10 +160,12 @@ class KubernetesBackend(LoggingConfigurable):
         try:
             cluster, _ = await self._open()
             await cluster.list("pods", limit="1")
+            probe = Request("doctor", 0, Limits(), 1.0)
+            await cluster.try_create("jobs", manifests.job(probe, self.pod_settings(), self._sources))
         except ApiError as error:
-            told = translated(error, "listing pods", cluster.host)
+            told = translated(error, "trying whether a sandbox would be admitted", cluster.host)
             return [Check("cluster", False, told.message, told.advice)]
-        except BackendError as error:
+        except SandboxError as error:
             return [Check("cluster", False, error.message, error.advice)]
         return [Check("cluster", True, f"{cluster.host}, namespace {cluster.namespace}")]
 
