@@ -230,6 +230,17 @@ async def test_a_refusal_is_not_repeated(client: Cluster, apiserver: Apiserver, 
 
 
 @pytest.mark.usefixtures("pauses")
+async def test_a_race_for_the_quota_is_tried_again(client: Cluster, apiserver: Apiserver) -> None:
+    """A conflict over the namespace's quota came before anything was made, and is the apiserver's own."""
+    said = (
+        '{"kind": "Status", "reason": "Conflict", "code": 409, "message": "Operation cannot be fulfilled on resourcequotas"}'
+    )
+    apiserver.faults = [Fault(409, text=said)]
+    assert (await client.create("jobs", JOB))["metadata"]["uid"] == "uid-1"
+    assert apiserver.seen == [("POST", JOBS)] * 2
+
+
+@pytest.mark.usefixtures("pauses")
 async def test_a_repeat_that_meets_somebody_elses_object_is_a_conflict(client: Cluster, apiserver: Apiserver) -> None:
     """An object of our name without our labels is not taken for ours."""
     theirs = {**JOB, "metadata": {**JOB["metadata"], "labels": {**LABELS, "sandbox-kernel/host": "c"}}}

@@ -149,7 +149,7 @@ def test_threads(tmp_path: Path) -> None:
 def test_multiprocessing(method: str, tmp_path: Path) -> None:
     """Processes of multiprocessing are heard; they run functions of a module the cell wrote."""
     code = (
-        "open('work.py', 'w').write('def f(x):\\n    print(x)\\n    return x * x')\n"
+        "open('work.py', 'w').write('def f(x):\\n    print(x, flush=True)\\n    return x * x')\n"
         "import multiprocessing, work, warnings\nwarnings.simplefilter('ignore')\n"
         f"with multiprocessing.get_context({method!r}).Pool(1) as pool: print(pool.map(work.f, [3]))"
     )

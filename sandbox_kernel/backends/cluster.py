@@ -136,9 +136,11 @@ class Cluster:
             try:
                 return await self._request("POST", self.path(kind), body=body)
             except ApiError as error:
-                if attempt > 0 and error.status == 409:
+                # The apiserver lost a race of its own for the namespace's quota, before anything was made.
+                busy = error.status == 409 and error.reason == "Conflict"
+                if attempt > 0 and error.status == 409 and not busy:
                     return await self._find_ours(kind, body)
-                if error.status not in (0, *_AGAIN) or attempt == TRIES - 1:
+                if (error.status not in (0, *_AGAIN) and not busy) or attempt == TRIES - 1:
                     raise
                 await _pause(attempt, error)
         raise AssertionError  # the last attempt returns or raises
