@@ -121,7 +121,10 @@ class Execution:
                         await self._kill("flood")
                         break
             except BackendError as error:
-                raise self._as_known(error) from error.__cause__
+                known = self._as_known(error)
+                if known is error:
+                    raise
+                raise known from error
         yield await self._end()
 
     async def _start(self) -> bool:

@@ -5,6 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MIB = 2**20
+#: More seconds than this are no limit: some thirty years.
+LONGEST_S = 1e9
+
+
+def is_amount(value: object) -> bool:
+    """Tell whether a value can be counted with: a number, not negative, not endless."""
+    return isinstance(value, int | float) and 0 <= value < LONGEST_S
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from traitlets.config import LoggingConfigurable
 
 from .backends.base import Backend, Sandbox
 from .errors import SandboxError
-from .limits import MIB, Limits
-from .session import LONGEST_S, Session
+from .limits import MIB, Limits, is_amount
+from .session import Session
 
 
 class Amount(Float):  # type: ignore[type-arg] # generic for type checkers alone
@@ -20,7 +20,7 @@ class Amount(Float):  # type: ignore[type-arg] # generic for type checkers alone
     def validate(self, obj: Any, value: Any) -> Any:
         """See traitlets."""
         amount = super().validate(obj, value)
-        if not 0 <= amount < LONGEST_S:
+        if not is_amount(amount):
             self.error(obj, value)
         return amount
 

@@ -10,10 +10,7 @@ from .backends.base import Backend, Request, Sandbox
 from .errors import ConfigurationError
 from .execution import Execution
 from .guest import wire
-from .limits import Limits
-
-#: More seconds than this are no limit: some thirty years.
-LONGEST_S = 1e9
+from .limits import Limits, is_amount
 
 
 class Session:
@@ -47,7 +44,7 @@ class Session:
         limit_s = self._timeout_s() if timeout_s is None else timeout_s
         if limit_s == float("inf"):
             limit_s = None
-        if limit_s is not None and not (isinstance(limit_s, int | float) and 0 <= limit_s < LONGEST_S):
+        if limit_s is not None and not is_amount(limit_s):
             raise ConfigurationError(f"{limit_s!r} cannot be a timeout.", "It is a number of seconds, 0 or more.")
         cell = wire.Cell(self._count, code, timeout_s=limit_s, output_bytes=limits.output_bytes, **options)
         request = Request(self.id, self._count, limits, limit_s)

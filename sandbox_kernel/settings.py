@@ -10,10 +10,10 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from traitlets import Container, Dict, HasTraits, TraitError
+from traitlets import Container, Dict, HasTraits, TraitError, TraitType
 from traitlets.config import Config, Configurable
 from traitlets.config.loader import ConfigFileNotFound, KVArgParseConfigLoader, PyFileConfigLoader
 
@@ -51,22 +51,27 @@ def check_options(options: Sequence[str]) -> None:
         if option == f"--{name}" and name in known:
             raise ConfigurationError(f"{option} has no value.", f"Write {option}=VALUE.")
         if match is None or name not in known:
-            raise ConfigurationError(f"There is no setting {option!r}.", _nearest(name, known))
+            advice = f"Settings are given as --Class.name=value. {_nearest(name, known, '--')}"
+            raise ConfigurationError(f"There is no setting {option!r}.", advice)
         trait = known[name].class_traits()[match.group(2)]
         try:
             if isinstance(trait, Container | Dict):  # One option is one item.
                 value = trait.from_string_list([match.group(3)])
             else:
                 value = trait.from_string(match.group(3))
-            trait._validate(HasTraits(), value)  # noqa: SLF001 - what an assignment does, without an object to assign to
+            _try_assignment(trait, value)
         except (ValueError, TypeError, TraitError) as error:
             raise ConfigurationError(f"{option!r} has a value that does not fit: {error}") from error
 
 
-def _nearest(name: str, known: Mapping[str, Any]) -> str:
+def _try_assignment(trait: TraitType[Any, Any], value: Any) -> None:
+    """Raise TraitError when the trait does not take the value."""
+    trait._validate(HasTraits(), value)  # noqa: SLF001 - what an assignment does, without an object to assign to
+
+
+def _nearest(name: str, known: Iterable[str], mark: str = "") -> str:
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    shape = "Settings are given as --Class.name=value."
-    return f"{shape} Did you mean --{near[0]}?" if near else f"{shape} sandbox-kernel settings lists them."
+    return f"Did you mean {mark}{near[0]}?" if near else "sandbox-kernel settings lists them."
 
 
 def from_options(options: Sequence[str]) -> Config:
@@ -100,25 +105,22 @@ def from_keywords(backend: str, keywords: Mapping[str, Any]) -> Config:
     runner, local, kubernetes = classes()
     _check_value(runner, "backend_name", backend)
     config = Config({"Runner": {"backend_name": backend}})
+    chosen = (runner, kubernetes if backend == "kubernetes" else local)
     for name, value in keywords.items():
-        for kind in (runner, kubernetes if backend == "kubernetes" else local):
+        for kind in chosen:
             if name in kind.class_traits(config=True):
                 _check_value(kind, name, value)
                 config[kind.__name__][name] = value
                 break
         else:
-            chosen = (runner, kubernetes if backend == "kubernetes" else local)
             known = [name for kind in chosen for name in kind.class_traits(config=True)]
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            advice = f"Did you mean {near[0]}?" if near else "sandbox-kernel settings lists them."
-            raise ConfigurationError(f"There is no setting {name!r} for the {backend} backend.", advice)
+            raise ConfigurationError(f"There is no setting {name!r} for the {backend} backend.", _nearest(name, known))
     return config
 
 
 def _check_value(kind: type[Configurable], name: str, value: Any) -> None:
-    trait = kind.class_traits()[name]
     try:
-        trait._validate(HasTraits(), value)  # noqa: SLF001 - as above
+        _try_assignment(kind.class_traits()[name], value)
     except TraitError as error:
         raise ConfigurationError(f"{name}={value!r} does not fit: {error}") from error
 

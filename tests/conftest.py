@@ -31,11 +31,11 @@ KUBECTL = os.environ.get("KUBECTL") or shutil.which("kubectl")
 IMAGE = os.environ.get("SANDBOX_KERNEL_TEST_IMAGE", "python:3.11-slim")
 
 
-def wait_until(true: Callable[[], bool], what: str, within_s: float = 60.0) -> None:
-    """Return when ``true()``; fail with ``what`` when that takes too long."""
+def wait_until(true: Callable[[], bool], what: str | Callable[[], object], within_s: float = 60.0) -> None:
+    """Return when ``true()``; fail with ``what`` (or what it returns then) when that takes too long."""
     until = time.monotonic() + within_s
     while not true():
-        assert time.monotonic() < until, f"not within {within_s:g} s: {what}"
+        assert time.monotonic() < until, f"not within {within_s:g} s: {what() if callable(what) else what}"
         time.sleep(0.05)
 
 
@@ -83,10 +83,7 @@ def local_leftovers(home: Path) -> list[str]:
 def nothing_left_here(home_of_sandboxes: Path) -> Iterator[None]:
     """After each test no process, mount or directory of a sandbox is left on this machine."""
     yield
-    until = time.monotonic() + 20
-    while left := local_leftovers(home_of_sandboxes):
-        assert time.monotonic() < until, f"left after 20 s: {left}"
-        time.sleep(0.05)
+    wait_until(lambda: not local_leftovers(home_of_sandboxes), lambda: f"gone: {local_leftovers(home_of_sandboxes)}", 20)
 
 
 @pytest.fixture(autouse=True)

@@ -291,8 +291,9 @@ async def test_an_error_of_the_cluster_after_the_start_is_not_called_refused() -
     def refuse(_: ScriptedSandbox) -> None:
         raise SandboxRefused("Refused while following it: 503")
 
-    with pytest.raises(SandboxLost):
+    with pytest.raises(SandboxLost) as caught:
         await play(ScriptedSandbox(*a_cell(HELLO, refuse)))
+    assert str(caught.value.__cause__) == "Refused while following it: 503"
 
 
 @pytest.mark.parametrize("error", [SandboxRefused("exceeded quota"), BackendUnavailable("no cluster")])

@@ -47,6 +47,11 @@ class ApiError(Exception):
         self.message = message
         self.retry_after_s = retry_after_s
 
+    @property
+    def passing(self) -> bool:
+        """Whether nobody answered, or somebody who was busy or broken: asking again may help."""
+        return self.status in (0, *_AGAIN)
+
 
 def translated(error: ApiError, doing: str, host: str) -> BackendUnavailable | SandboxRefused:
     """Return what the user is told of ``error``, met while ``doing`` something."""
@@ -54,7 +59,7 @@ def translated(error: ApiError, doing: str, host: str) -> BackendUnavailable | S
         return BackendUnavailable(
             f"The cluster at {host} did not answer while {doing}: {error.message}", "Check with: kubectl cluster-info"
         )
-    if error.status in _AGAIN:
+    if error.passing:
         return BackendUnavailable(
             f"The cluster at {host} could not answer while {doing}: {error.status} {error.message}",
             "Try again; check with: kubectl get --raw /readyz",
@@ -140,7 +145,7 @@ class Cluster:
                 busy = error.status == 409 and error.reason == "Conflict"
                 if attempt > 0 and error.status == 409 and not busy:
                     return await self._find_ours(kind, body)
-                if (error.status not in (0, *_AGAIN) and not busy) or attempt == TRIES - 1:
+                if not (error.passing or busy) or attempt == TRIES - 1:
                     raise
                 await _pause(attempt, error)
         raise AssertionError  # the last attempt returns or raises
@@ -223,7 +228,7 @@ class Cluster:
             try:
                 return await self._request(method, path, **options)
             except ApiError as error:
-                if error.status not in (0, *_AGAIN):
+                if not error.passing:
                     raise
                 await _pause(attempt, error)
         return await self._request(method, path, **options)

@@ -109,7 +109,7 @@ class JobSandbox:
                     rest = rest[:LINE_BYTES]
         except ApiError as error:
             # Not started, gone already, or a busy server: the pod's state tells whether to read again.
-            if error.status not in (0, 400, 404, 429, 500, 502, 503, 504):
+            if not error.passing and error.status not in (400, 404):
                 raise
         finally:
             self._log = None
