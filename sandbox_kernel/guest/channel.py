@@ -102,21 +102,28 @@ class Talk:
         if os.getpid() != self._pid or not self._open:
             return False
         with self._lock:
-            self._waiting.append((words, body))
             if self._busy:  # By a finalizer within our own say(), which sends it after its own.
+                self._waiting.append((words, body))
                 return True
-            self._busy = True
-            # A handler of the user's that raises between the halves of a message would break all that follow.
-            blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
             try:
-                while self._waiting:
-                    self._exchange(*self._waiting.popleft())
-            except OSError:  # The user's code closed our socket, or wrote into it and the keeper hung up.
-                self._open = False
+                # A handler of the user's that raises between the halves of a message would break all that follow. It may
+                # raise here, after the signals are blocked: nothing has been begun then, and they are let through again.
+                signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+                self._busy = True
+                self._send_all((words, body))
             finally:
                 self._busy = False
-                signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
             return self._open
+
+    def _send_all(self, message: Message) -> None:
+        self._waiting.append(message)
+        try:
+            while self._waiting:
+                self._exchange(*self._waiting.popleft())
+        except OSError:  # The user's code closed our socket, or wrote into it and the keeper hung up.
+            self._open = False
 
     def _exchange(self, words: Any, body: bytes) -> None:
         self._count += 1
