@@ -16,10 +16,10 @@ from pathlib import Path
 
 import psutil
 
-from sandbox_kernel import guest
 from sandbox_kernel.backends import oci
 from sandbox_kernel.backends.base import Check, Ending, Request, Sandbox
 from sandbox_kernel.guest import frames, wire
+from sandbox_kernel.shipped import write_guest
 
 LINE_BYTES = 1 << 16
 
@@ -73,7 +73,7 @@ class ChildBackend:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._package = folder / oci.GUEST_PACKAGE
-        self._package.symlink_to(Path(guest.__file__).parent)
+        write_guest(self._package)
         self.made: list[ChildSandbox] = []
 
     async def start(self, request: Request) -> Sandbox:

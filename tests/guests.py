@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from sandbox_kernel import guest
 from sandbox_kernel.backends import oci
 from sandbox_kernel.guest import frames, wire
+from sandbox_kernel.shipped import write_guest
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -111,7 +111,7 @@ class Guest:
         self.home.mkdir(exist_ok=True)
         package = folder / oci.GUEST_PACKAGE
         if not package.exists():
-            package.symlink_to(Path(guest.__file__).parent)
+            write_guest(package)
         boot = oci.BOOT.replace(oci.GUEST, str(folder))
         self.stderr = folder / "stderr"
         with self.stderr.open("wb") as stderr:

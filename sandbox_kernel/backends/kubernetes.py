@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from importlib import resources
 
 from traitlets import Dict, Float, Integer, List, Unicode
 from traitlets.config import LoggingConfigurable
 
 from ..errors import BackendUnavailable, ConfigurationError, SandboxError
 from ..limits import Limits
+from ..shipped import guest_sources
 from . import manifests
 from .base import Check, Request, Sandbox
 from .cluster import ApiError, Cluster, translated
@@ -181,9 +181,3 @@ class KubernetesBackend(LoggingConfigurable):
         if self._cluster is not None:
             await self._cluster.close()
         self._cluster = self._pods = None
-
-
-def guest_sources() -> dict[str, str]:
-    """Return the files of the guest, by name."""
-    package = resources.files("sandbox_kernel.guest")
-    return {entry.name: entry.read_text(encoding="utf-8") for entry in package.iterdir() if entry.name.endswith(".py")}
