@@ -6,11 +6,12 @@ CLUSTER := $(or $(SANDBOX_KERNEL_CLUSTER),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)
 WITH_CLUSTER = if [ -z "$$KUBECONFIG" ] && [ -f "$(CLUSTER)/kubeconfig" ]; then export KUBECONFIG="$(CLUSTER)/kubeconfig"; fi; \
 	if [ -z "$$KUBECTL" ] && [ -x "$(CLUSTER)/kubectl" ]; then export KUBECTL="$(CLUSTER)/kubectl"; fi
 
-.PHONY: help venv setup demo test check format cluster cluster-down
+.PHONY: help venv setup demo test bench-state check format cluster cluster-down
 
 help:
 	@echo 'make demo          get gVisor for this user and run a notebook in it'
 	@echo 'make test          run the tests; with a cluster (make cluster, or KUBECONFIG) those that need one too'
+	@echo 'make bench-state   measure what saving and restoring cost, against others'
 	@echo 'make check         format, lint, types, layers'
 	@echo 'make format        let the formatter write'
 	@echo 'make cluster       bring up a real Kubernetes with gVisor on this machine (root, Debian or Ubuntu)'
@@ -37,6 +38,9 @@ check: venv
 format: venv
 	@$(BIN)/ruff format
 	@$(BIN)/ruff check --fix --quiet
+
+bench-state: setup
+	@$(BIN)/python tests/bench/state.py
 
 cluster:
 	@tests/cluster/up

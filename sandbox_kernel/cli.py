@@ -15,7 +15,9 @@ from traitlets.config import Config
 from . import __version__, iopub, settings
 from .errors import ConfigurationError, SandboxError
 from .guest import wire
+from .limits import is_amount
 
+STATES = ("exact", "carry", "fresh")
 #: As `docker run` does: the command that runs things failed itself.
 OUR_FAILURE = 125
 
@@ -61,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("install", help="install the kernel for Jupyter")
     command.add_argument("--backend", choices=("local", "kubernetes"), default="local")
+    command.add_argument("--state", choices=STATES, help="as --Runner.state; default: what the backend does best")
     command.add_argument("--name", help="of the kernelspec; default: sandbox-local or sandbox-kubernetes")
     command.add_argument("--display-name", help="what launchers show")
     where = command.add_mutually_exclusive_group()
@@ -73,12 +76,45 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("file", nargs="?", metavar="FILE", help="a file of Python, or - for standard input")
     command.add_argument("-c", dest="code", metavar="CODE", help="a snippet")
     command.add_argument("--backend", choices=("local", "kubernetes"))
+    command.add_argument("--state", choices=STATES, help="as --Runner.state; default: fresh, nothing comes after one file")
     command.add_argument("--timeout", type=float, metavar="SECONDS", help="as --Runner.timeout_s")
     command.set_defaults(act=_run)
+
+    _add_sessions(commands.add_parser("sessions", help="list and remove saved sessions and what is kept for fast starts"))
 
     command = commands.add_parser("settings", help="list all settings")
     command.set_defaults(act=_settings)
     return parser
+
+
+def _add_sessions(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("list", help="saved sessions and base images, and what they weigh")
+    command.set_defaults(act=_sessions_list)
+
+    command = commands.add_parser("remove", help="remove saved sessions")
+    command.add_argument("names", nargs="+", metavar="NAME")
+    command.set_defaults(act=_sessions_remove)
+
+    command = commands.add_parser(
+        "prune", help="remove base images (they are made again), what killed processes left, and what cannot be loaded"
+    )
+    command.add_argument("--dry-run", action="store_true", help="only tell what would be removed")
+    which = command.add_mutually_exclusive_group()
+    which.add_argument("--older-than", type=_days, metavar="DAYS", help="saved sessions of more than so many days, too")
+    which.add_argument("--all", action="store_true", help="all saved sessions, too")
+    command.set_defaults(act=_sessions_prune)
+
+
+def _days(text: str) -> float:
+    try:
+        days = float(text)
+    except ValueError:
+        days = -1.0
+    if not is_amount(days):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of days, 0 or more")
+    return days
 
 
 def _setup(_: argparse.Namespace, __: list[str]) -> int:
@@ -98,6 +134,9 @@ def _doctor(arguments: argparse.Namespace, options: list[str]) -> int:
 def _install(arguments: argparse.Namespace, options: list[str]) -> int:
     from . import install  # noqa: PLC0415
 
+    options = _with_short(options, "--state", "Runner.state", arguments.state)
+    options = _with_short(options, "--backend", "Runner.backend_name", arguments.backend)[:-1]  # The kernelspec has it.
+    _check_state(arguments.backend, options)
     prefix = arguments.prefix if arguments.prefix or arguments.user else sys.prefix
     try:
         path = install.install(
@@ -114,17 +153,66 @@ def _install(arguments: argparse.Namespace, options: list[str]) -> int:
     return 0
 
 
+def _with_short(options: list[str], short: str, setting: str, value: str | None) -> list[str]:
+    """Return the options with what was said in short at their end. Raises ConfigurationError for a contradiction."""
+    if value is None:
+        return options
+    option = f"--{setting}={value}"
+    for given in options:
+        if given.startswith(f"--{setting}=") and given != option:
+            raise ConfigurationError(f"{given} contradicts {short} {value}.", f"Use {short} alone.")
+    return [*(word for word in options if word != option), option]
+
+
+def _check_state(backend: str, options: list[str]) -> None:
+    """Raise ConfigurationError when a backend cannot keep state as the options say."""
+    state = settings.from_options(options).Runner.get("state")
+    if not state:
+        return
+    kinds = {"local": "LocalBackend", "kubernetes": "KubernetesBackend"}
+    modes = next(kind.modes for kind in settings.classes() if kind.__name__ == kinds[backend])  # type: ignore[attr-defined]
+    if state not in modes:
+        raise ConfigurationError(
+            f"The backend {backend!r} cannot keep state {state!r}, and nothing was installed.",
+            f"Use one of: {', '.join(f'--state {mode}' for mode in modes)}.",
+        )
+
+
+def _sessions_list(_: argparse.Namespace, __: list[str]) -> int:
+    from . import sessions  # noqa: PLC0415
+
+    for line in sessions.show():
+        print(line)
+    return 0
+
+
+def _sessions_remove(arguments: argparse.Namespace, _: list[str]) -> int:
+    from . import sessions  # noqa: PLC0415
+
+    sessions.remove(arguments.names, print)
+    return 0
+
+
+def _sessions_prune(arguments: argparse.Namespace, _: list[str]) -> int:
+    from . import sessions  # noqa: PLC0415
+
+    sessions.prune(print, older_than_days=arguments.older_than, everything=arguments.all, dry_run=arguments.dry_run)
+    return 0
+
+
 def _settings(_: argparse.Namespace, __: list[str]) -> int:
     print("\n".join(settings.describe()))
     return 0
 
 
 def _run(arguments: argparse.Namespace, options: list[str]) -> int:
-    if arguments.backend:
-        options = [*options, f"--Runner.backend_name={arguments.backend}"]
+    options = _with_short(options, "--backend", "Runner.backend_name", arguments.backend)
+    options = _with_short(options, "--state", "Runner.state", arguments.state)
+    # What a configuration file says of state is meant for notebooks.
+    state = None if any(option.startswith("--Runner.state=") for option in options) else "fresh"
     code = _code(arguments)
     name = {None: "<string>", "-": "<stdin>"}.get(arguments.file, arguments.file)
-    return asyncio.run(_run_code(code, name, _config(options), arguments.timeout))
+    return asyncio.run(_run_code(code, name, _config(options), arguments.timeout, state))
 
 
 def _code(arguments: argparse.Namespace) -> str:
@@ -138,16 +226,16 @@ def _code(arguments: argparse.Namespace) -> str:
         raise ConfigurationError(f"Cannot read {arguments.file}: {error}", "FILE is a file of Python.") from error
 
 
-async def _run_code(code: str, name: str, config: Config, timeout_s: float | None) -> int:
+async def _run_code(code: str, name: str, config: Config, timeout_s: float | None, state: str | None) -> int:
     from .runner import Runner  # noqa: PLC0415
 
     runner = Runner(config=config)
-    session = runner.open_session()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, lambda: asyncio.ensure_future(session.interrupt()))
     status = None
     try:
+        session = runner.open_session(state)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, lambda: asyncio.ensure_future(session.interrupt()))
         async for event in session.run(code, timeout_s=timeout_s, name=name):
             _show(event)
             if isinstance(event, wire.Finished):

@@ -15,17 +15,23 @@ import platform
 import shlex
 import shutil
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from traitlets.config import Config
 
-from . import runtime, selftest
+from . import runtime, selftest, sessions
 from .backends.base import Backend, Check
 from .errors import SandboxError
 from .processes import run_tool
+from .state import places
+from .text import amount
 
+#: With less room than this, sessions of some size will meet its end.
+ROOM_BYTES = 1 << 30
+_ELSEWHERE = "Make room or get the right to write there, or set XDG_CACHE_HOME to another directory of yours."
 KERNELS = {"sandbox-local": "local", "sandbox-kubernetes": "kubernetes"}
 
 #: What runsc does first for an ordinary user. A setting of the kernel refuses the first step; AppArmor on Ubuntu lets
@@ -76,6 +82,7 @@ async def examine(backends: Sequence[Backend] = (), *, local: bool = True, runsc
         checks += await _guarded("gVisor", lambda: _local(runsc))
     for backend in backends:
         checks += await _guarded(type(backend).__name__, backend.check)
+    checks += await _guarded("state", lambda: asyncio.to_thread(_state))
     return checks + await _guarded("kernels", lambda: asyncio.to_thread(_kernels))
 
 
@@ -215,6 +222,29 @@ def _profile(runsc: str) -> str:
     profile = f'abi <abi/4.0>, profile sandbox-kernel-runsc "{runsc}" flags=(unconfined) {{ userns, }}'
     file = "/etc/apparmor.d/sandbox-kernel-runsc"
     return f"echo {shlex.quote(profile)} | sudo tee {file} && sudo apparmor_parser -r {file}"
+
+
+# -- what state needs
+
+
+def _state() -> list[Check]:
+    folder = places.private(places.live())
+    if places.saved().exists():
+        places.private(places.saved())
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"state")
+        room = shutil.disk_usage(folder).free
+    except OSError as error:
+        return [Check("state", False, f"nothing can be written to {folder}: {error.strerror}", _ELSEWHERE)]
+    return [judge_room(folder, room, sessions.weights())]
+
+
+def judge_room(folder: Path, room: int, weights: str) -> Check:
+    """Decide what so many free bytes mean. Little room is no failure: small sessions fit, and prune may make some."""
+    little = "only " if room < ROOM_BYTES else ""
+    advice = "; to make room: sandbox-kernel sessions prune" if little else ""
+    return Check("state", True, f"{folder} is private and has {little}{amount(room)} of room; {weights}{advice}")
 
 
 # -- what Jupyter needs

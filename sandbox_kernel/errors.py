@@ -6,6 +6,9 @@
      │   ├─ BackendUnavailable    there is no runtime or no cluster to ask
      │   ├─ SandboxRefused        it was asked and said no: image, quota, admission, scheduling
      │   └─ SandboxLost           the sandbox vanished while it had our cell
+     ├─ StateError                the session's state
+     │   ├─ StateNotSaved         it could not be saved; what was saved before is good
+     │   └─ StateUnusable         what was saved cannot be used here, now
      └─ GuestProtocolError        the guest did not keep to the wire
 
 What the cell did (an exception, a timeout, running out of memory) is none of these: it is an outcome, see
@@ -45,6 +48,29 @@ class SandboxRefused(BackendError):
 
 class SandboxLost(BackendError):
     """The sandbox went away with the cell in it; what the cell did until then is not known."""
+
+
+class StateError(SandboxError):
+    """Something about the session's state did not work."""
+
+
+class StateNotSaved(StateError):
+    """The state after a cell could not be saved. ``alive``: the sandbox that holds it goes on."""
+
+    def __init__(self, message: str, advice: str = "", *, alive: bool = False) -> None:
+        super().__init__(message, advice)
+        self.alive = alive
+
+
+class StateUnusable(StateError):
+    """A snapshot or a saved session cannot be used: of another version, or its surroundings have changed.
+
+    ``damaged``: it never will be.
+    """
+
+    def __init__(self, message: str, advice: str = "", *, damaged: bool = False) -> None:
+        super().__init__(message, advice)
+        self.damaged = damaged
 
 
 class GuestProtocolError(SandboxError):

@@ -11,21 +11,22 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from . import outcomes
-from .backends.base import Backend, Ending, Request, Sandbox
-from .errors import BackendError, GuestProtocolError, SandboxError, SandboxLost, SandboxRefused
-from .guest import frames, wire
-from .limits import MIB
+from .backends.base import Ending
+from .conversation import Conversation
+from .errors import BackendError, SandboxError, SandboxLost, SandboxRefused
+from .guest import wire
+from .limits import Limits
 
 #: How much later than the guest's our own timer ends a cell.
 GRACE_S = 5.0
 #: How long a guest may take to say that it took the cell before it is reminded.
 REMIND_S = 1.0
-#: What a guest may say beyond its output limit: output files, frames, a day of heartbeats.
-SLACK_BYTES = 32 * MIB
+#: Outcome and exit status of a cell that was ended by us, by why.
+_BY_US = {"interrupted": ("interrupted", 130), "timeout": ("timeout", 124)}
 
 
 @dataclass
@@ -49,19 +50,25 @@ class Execution:
 
     def __init__(
         self,
-        backend: Backend,
         cell: wire.Cell,
-        request: Request,
-        ended: Callable[[Execution, Sandbox | None], None],
+        limits: Limits,
+        acquire: Callable[[], Awaitable[Conversation]],
+        ended: Callable[[Execution], None],
+        *,
+        rolls_back: bool = False,
     ) -> None:
         self.cell = cell
+        #: What the user calls the cell.
+        self.label = cell.name
         self.timings = Timings()
-        self._backend = backend
-        self._request = request
+        self.conversation: Conversation | None = None
+        #: How it ended; None while it runs, and when that is not known.
+        self.finished: wire.Finished | None = None
+        self._limits = limits
+        self._acquire = acquire
         self._ended = ended
-        self._decoder = frames.Decoder()
-        self._sandbox: Sandbox | None = None
-        self._starting: asyncio.Task[Sandbox] | None = None
+        self._rolls_back = rolls_back
+        self._starting: asyncio.Task[Conversation] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._killed_for: str | None = None
@@ -73,11 +80,13 @@ class Execution:
         await self._kill("interrupted")
 
     async def _kill(self, why: str) -> None:
+        if self.finished is not None:  # Its state is being taken.
+            return
         self._killed_for = self._killed_for or why
         if self._starting is not None and not self._starting.done():
             self._starting.cancel()
-        if self._sandbox is not None:
-            await self._sandbox.kill()
+        if self.conversation is not None:
+            await self.conversation.kill()
 
     async def __aiter__(self) -> AsyncIterator[wire.Event]:
         """Run the cell."""
@@ -86,12 +95,18 @@ class Execution:
         try:
             async for event in self._events():
                 if isinstance(event, wire.Finished):
+                    if self._rolls_back and event.lives and self._killed_for in _BY_US:
+                        # It ended at the moment at which we ended its sandbox, and with that its state.
+                        outcome, status = _BY_US[self._killed_for]
+                        event = dataclasses.replace(event, outcome=outcome, exit_status=status, lives=False)
+                        explained = False
                     self.timings.finished_s = self._elapsed()
                     if event.outcome == "out_of_memory":
                         # Each runtime has its own number for it; users know one.
                         event = dataclasses.replace(event, exit_status=137)
                     if event.outcome != "ok" and not explained:
-                        yield outcomes.explain(event, self.cell, self._request.limits)
+                        yield outcomes.explain(event, self.cell, self._limits, rolls_back=self._rolls_back)
+                    self.finished = event
                     yield event
                     return
                 explained = explained or isinstance(event, wire.Error)
@@ -102,61 +117,58 @@ class Execution:
             self._disarm()
             for task in self._tasks:
                 task.cancel()
-            self._ended(self, self._sandbox)
+            self._ended(self)
 
     async def _events(self) -> AsyncIterator[wire.Event]:
-        self._arm(self._request.limits.start_s, "not ready")
+        self._arm(self._limits.start_s, "not ready")
         if await self._start():
-            assert self._sandbox is not None
+            assert self.conversation is not None
+            self._tasks.append(asyncio.ensure_future(self._deliver(self.conversation)))
+            said = self.conversation.attach()
             try:
-                async for line in self._sandbox.lines():
-                    for event in self._decoder.decode(line):
-                        if isinstance(event, wire.Ready):
-                            self._on_ready()
-                        elif isinstance(event, wire.Started):
-                            self._on_started()
-                        elif not isinstance(event, wire.Heartbeat):
-                            yield event
-                    if self._decoder.taken > self._request.limits.output_bytes + SLACK_BYTES:
-                        await self._kill("flood")
-                        break
+                async for event in said:
+                    if isinstance(event, wire.Started):
+                        self._on_started()
+                    else:
+                        yield event
             except BackendError as error:
                 known = self._as_known(error)
                 if known is error:
                     raise
                 raise known from error
+            finally:
+                await said.aclose()
         yield await self._end()
 
     async def _start(self) -> bool:
         """Get the sandbox; False when we were ended before there was one to listen to."""
         if self._killed_for:
             return False
-        self._starting = asyncio.ensure_future(self._backend.start(self._request))
+        self._starting = asyncio.ensure_future(self._acquire())
         try:
-            self._sandbox = await self._starting
+            self.conversation = await self._starting
         except asyncio.CancelledError:
             if self._starting.done() and not self._starting.cancelled() and self._starting.exception() is None:
-                self._sandbox = self._starting.result()
+                self.conversation = self._starting.result()
             self._starting.cancel()
             if self._killed_for is None:  # It is our caller who was cancelled.
                 raise
-        if self._killed_for and self._sandbox is not None:
-            await self._sandbox.kill()
+        if self._killed_for and self.conversation is not None:
+            await self.conversation.kill()
         return not self._killed_for
 
-    def _on_ready(self) -> None:
-        if self.timings.ready_s is None:
-            self.timings.ready_s = self._elapsed()
-            self._tasks.append(asyncio.ensure_future(self._deliver()))
-
-    async def _deliver(self) -> None:
-        assert self._sandbox is not None
+    async def _deliver(self, conversation: Conversation) -> None:
+        await asyncio.wait({conversation.ready})
+        if not conversation.ready.result():
+            return  # The end of the events tells why.
+        self.timings.ready_s = self._elapsed()
+        assert conversation.sandbox is not None
         try:
-            await self._sandbox.deliver(wire.dump(self.cell))
+            await conversation.sandbox.deliver(wire.dump(self.cell))
             self._delivered = True
             while True:
                 await asyncio.sleep(REMIND_S)
-                await self._sandbox.remind()
+                await conversation.sandbox.remind()
         except SandboxError as error:
             self._delivery_error = self._as_known(error)
             await self._kill("not delivered")
@@ -195,19 +207,17 @@ class Execution:
     async def _end(self) -> wire.Finished:
         """Say how a cell ended that has no trailer, or raise why that cannot be said."""
         wall_s = self._elapsed() - (self.timings.started_s or 0.0)
-        if self._killed_for == "interrupted":
-            return wire.Finished("interrupted", 130, wall_s)
-        if self._killed_for == "timeout":
-            return wire.Finished("timeout", 124, wall_s)
-        if self._killed_for == "flood":
-            raise GuestProtocolError(f"The sandbox sent over {self._decoder.taken // MIB} MiB and was ended.")
+        if self._killed_for in _BY_US:
+            outcome, status = _BY_US[self._killed_for]
+            return wire.Finished(outcome, status, wall_s)
         if self._delivery_error is not None:
             raise self._delivery_error
-        if self._killed_for == "not ready" or self._sandbox is None:
-            what = "" if self._sandbox is None else " " + self._sandbox.waiting_for()
-            said = f"The sandbox was not ready within {self._request.limits.start_s:g} s.{what}"
+        sandbox = None if self.conversation is None else self.conversation.sandbox
+        if self._killed_for == "not ready" or sandbox is None:
+            what = "" if sandbox is None else " " + sandbox.waiting_for()
+            said = f"The sandbox was not ready within {self._limits.start_s:g} s.{what}"
             raise self._as_known(SandboxRefused(said, "Runner.start_timeout_s sets how long to wait."))
-        return self._told(await self._sandbox.ending(), wall_s)
+        return self._told(await sandbox.ending(), wall_s)
 
     def _told(self, ending: Ending, wall_s: float) -> wire.Finished:
         if not self._delivered:

@@ -14,11 +14,12 @@ from ipykernel.kernelbase import Kernel
 from jupyter_core.paths import jupyter_config_path
 from traitlets import Type
 
-from . import __version__, iopub, outcomes
+from . import __version__, commands, iopub, outcomes, policy
 from .backends.kubernetes import KubernetesBackend
 from .backends.runsc import LocalBackend
 from .errors import SandboxError
 from .guest import wire
+from .lasting import LastingSession
 from .runner import Runner
 from .session import Session
 
@@ -49,6 +50,7 @@ class SandboxKernel(Kernel):
         self._runner: Runner | None = None
         self._sandbox_session: Session | None = None
         self._main_loop: asyncio.AbstractEventLoop | None = None
+        self._background = self._outlet({}, silent=True)
 
     @property
     def kernel_info(self) -> dict[str, Any]:
@@ -72,6 +74,7 @@ class SandboxKernel(Kernel):
         count = self.execution_count
         reply: dict[str, Any] = {"status": "ok", "payload": [], "user_expressions": {}}
         if code.strip():
+            self._background = self._outlet(self.get_parent("shell"), silent)  # type: ignore[no-untyped-call]
             failed = await self._run(code, silent, count)
             if failed is not None:
                 reply = {"status": "error", **failed}
@@ -81,21 +84,14 @@ class SandboxKernel(Kernel):
 
     async def _run(self, code: str, silent: bool, count: int) -> dict[str, Any] | None:
         """Run one cell, show what it says, and return the content of its error, if any."""
-
-        def send(kind: str, content: dict[str, Any]) -> None:
-            if not silent:
-                self.send_response(self.iopub_socket, kind, content)  # type: ignore[no-untyped-call]
-
-        outlet = iopub.Outlet(send)
+        outlet = self._background
         failed = None
         try:
-            async for event in self._session().run(code, name=f"Cell In[{count}]", silent=silent):
-                if isinstance(event, wire.Error):
-                    event = self._with_hint(event)
-                    failed = iopub.error(event)
-                message = iopub.message(event, count)
-                if message is not None:
-                    outlet.put(message)
+            orders, code = commands.split(code)
+            for words in orders:
+                outlet.put(("stream", {"name": "stdout", "text": await commands.run(self._session(), words) + "\n"}))
+            if code.strip():
+                failed = await self._run_cell(code, silent, count, outlet)
         except SandboxError as error:
             said = wire.Error(type(error).__name__, str(error), [f"{type(error).__name__}: {error}"])
             failed = iopub.error(said)
@@ -103,12 +99,55 @@ class SandboxKernel(Kernel):
         outlet.flush()
         return failed
 
+    async def _run_cell(self, code: str, silent: bool, count: int, outlet: iopub.Outlet) -> dict[str, Any] | None:
+        failed = None
+        async for event in self._session().run(code, label=str(count), name=f"Cell In[{count}]", silent=silent):
+            if isinstance(event, wire.Error):
+                event = self._with_hint(event)
+                failed = iopub.error(event)
+            message = iopub.message(event, count)
+            if message is not None:
+                outlet.put(message)
+        return failed
+
+    def _outlet(self, parent: dict[str, Any], silent: bool) -> iopub.Outlet:
+        """Return what sends messages about one cell, also when it has ended: its threads may go on to print."""
+
+        def send(kind: str, content: dict[str, Any]) -> None:
+            if not silent and self.session is not None:
+                topic = self._topic(kind)  # type: ignore[no-untyped-call]
+                self.session.send(self.iopub_socket, kind, content, parent=parent, ident=topic)
+
+        return iopub.Outlet(send)
+
     def _session(self) -> Session:
         if self._sandbox_session is None:
             self._main_loop = asyncio.get_running_loop()
             self._runner = Runner(parent=self)
-            self._sandbox_session = self._runner.open_session()
+            session = self._sandbox_session = self._runner.open_session()
+            if isinstance(session, LastingSession):
+                session.background = self._show_later
+                session.tell = self._tell
         return self._sandbox_session
+
+    def _show_later(self, event: wire.Event) -> None:
+        """Show what a thread of an earlier cell says between two cells, with the last one."""
+        message = iopub.message(event, self.execution_count)
+        if message is not None:
+            self._background.put(message)
+
+    def _tell(self, sentence: str) -> None:
+        self._background.put(("stream", {"name": "stderr", "text": f"[sandbox: {policy.clean_text(sentence)}]\n"}))
+
+    def finish_metadata(self, parent: dict[str, Any], metadata: dict[str, Any], reply_content: Any) -> dict[str, Any]:
+        """Name what could not be carried into this cell. Here it disturbs nobody who compares outputs."""
+        session = self._sandbox_session
+        point = session.head() if isinstance(session, LastingSession) else None
+        if point is not None and point.snapshot.lost:
+            metadata["sandbox_kernel"] = {
+                "not_carried": [[policy.clean_word(name), policy.clean_word(why, 300)] for name, why in point.snapshot.lost]
+            }
+        return metadata
 
     def _with_hint(self, error: wire.Error) -> wire.Error:
         hint = outcomes.hint(error.missing, os.listdir(), _MOUNT_ADVICE)

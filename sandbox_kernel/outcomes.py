@@ -7,18 +7,29 @@ from collections.abc import Collection
 from .guest import wire
 from .limits import Limits
 
+#: What becomes of the state after a cell that did not end by itself.
+ROLLED_BACK = "The next cell has the state from before this one."
 
-def explain(finished: wire.Finished, cell: wire.Cell, limits: Limits) -> wire.Error:
-    """Return the error to show for a Finished that is not ok and that no Error of the guest preceded."""
+
+def explain(finished: wire.Finished, cell: wire.Cell, limits: Limits, *, rolls_back: bool = False) -> wire.Error:
+    """Return the error to show for a Finished that is not ok and that no Error of the guest preceded.
+
+    ``rolls_back``: the session keeps state, and goes back to that before the cell.
+    """
+    name, value = _explain(finished, cell, limits)
+    return _error(name, f"{value} {ROLLED_BACK}".lstrip() if rolls_back and not finished.lives else value)
+
+
+def _explain(finished: wire.Finished, cell: wire.Cell, limits: Limits) -> tuple[str, str]:
     if finished.outcome == "timeout":
         limit = "its limit" if cell.timeout_s is None else f"{cell.timeout_s:g} s"
-        return _error("CellTimeout", f"The cell was ended after {limit}. Runner.timeout_s sets the limit.")
+        return "CellTimeout", f"The cell was ended after {limit}. Runner.timeout_s sets the limit."
     if finished.outcome == "interrupted":
-        return _error("KeyboardInterrupt", "")
+        return "KeyboardInterrupt", ""
     if finished.outcome == "out_of_memory":
-        said = f"The cell likely ran out of memory: {limits.memory_mib} MiB, set by Runner.memory_mib."
-        return _error("CellOutOfMemory", said)
-    return _error("CellDied", finished.reason or "The cell's Python process ended before the cell did.")
+        return "CellOutOfMemory", f"The cell likely ran out of memory: {limits.memory_mib} MiB, set by Runner.memory_mib."
+    reason = finished.reason or "The cell's Python process ended before the cell did."
+    return "CellDied", reason if reason.endswith(".") else reason + "."
 
 
 def _error(name: str, value: str) -> wire.Error:

@@ -33,6 +33,12 @@ def clean_text(text: str) -> str:
     return _ESCAPES.sub("", text) if _ESCAPES.search(text) else text
 
 
+def clean_word(text: str, most: int = 60) -> str:
+    """Return ``text`` as what can stand in a line of ours: without breaks and terminal sequences, and bounded."""
+    words = " ".join(clean_text(text[: 2 * most]).replace("\x1b", "").split())
+    return words if len(words) <= most else words[: most - 3] + "..."
+
+
 def clean_bundle(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return the representations that may be shown, with the shape their type demands."""
     kept: dict[str, Any] = {}

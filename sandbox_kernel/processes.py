@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -59,6 +60,7 @@ class Processes:
         self._count = 0
         self._replies: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._running: dict[int, Process] = {}
+        self._homes: set[Path] = set()
 
     async def spawn(
         self,
@@ -91,6 +93,22 @@ class Processes:
             raise
         return process
 
+    async def call(self, argv: Sequence[str], *, timeout_s: float) -> tuple[int, str]:
+        """Run a program to its end. Returns its exit status and what it printed, errors included; 124 after ``timeout_s``.
+
+        Like all that is started here it is killed when this process ends.
+        """
+        process = await self.spawn(argv, cwd="/", env={"PATH": os.defpath})
+        try:
+            said = asyncio.gather(_read_all(process.take("stdout")), _read_all(process.take("stderr")))
+            stdout, stderr = await asyncio.wait_for(said, timeout_s)
+            return await asyncio.shield(process.status), (stdout + stderr).decode("utf-8", "replace")
+        except asyncio.TimeoutError:
+            await self.kill(process)
+            return 124, f"{os.path.basename(argv[0])} did not answer within {timeout_s:g} s."
+        finally:
+            process.close()
+
     async def kill(self, process: Process) -> None:
         """SIGKILL a program that may have ended already, and wait until it has."""
         if not process.status.done():
@@ -99,7 +117,9 @@ class Processes:
 
     async def home(self, parent: Path) -> Path:
         """Make a directory of mode 0700 that is gone when this process is."""
-        return Path((await self._answer("home", self._send("home", {"parent": str(parent)})))["path"])
+        made = Path((await self._answer("home", self._send("home", {"parent": str(parent)})))["path"])
+        self._homes.add(made)
+        return made
 
     async def forget(self, home: Path) -> None:
         """Remove a directory that home() made."""
@@ -107,13 +127,15 @@ class Processes:
 
     async def close(self) -> None:
         """End everything that was started here and wait for it. May be called twice."""
-        if self._sock is None:
-            return
-        # The supervisor sees the end of our words, cleans up and ends, and we see the end of its. No thread has a part in
-        # it: an interpreter that is exiting has none to give.
-        with contextlib.suppress(OSError):
-            self._sock.shutdown(socket.SHUT_WR)
-        await asyncio.shield(self._gone)
+        if self._sock is not None:
+            # The supervisor sees the end of our words, cleans up and ends, and we see the end of its. No thread has a part
+            # in it: an interpreter that is exiting has none to give.
+            with contextlib.suppress(OSError):
+                self._sock.shutdown(socket.SHUT_WR)
+            await asyncio.shield(self._gone)
+        for home in self._homes:  # Of a supervisor that was killed; otherwise it is gone.
+            shutil.rmtree(home, ignore_errors=True)
+        self._homes.clear()
 
     def _send(self, do: str, request: dict[str, Any], fds: Sequence[int] = ()) -> asyncio.Future[dict[str, Any]]:
         if self._sock is None:
@@ -198,6 +220,21 @@ class Processes:
         self._replies.clear()
         for key in list(self._running):
             self._end(key, -9)
+
+
+async def _read_all(fd: int) -> bytes:
+    """Read a pipe to its end and close it; the first MiB is kept."""
+    reader = asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(reader)
+    file = os.fdopen(fd, "rb", buffering=0)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, file)
+    kept = b""
+    try:
+        while data := await reader.read(1 << 16):
+            kept = (kept + data)[: 1 << 20]
+        return kept
+    finally:
+        transport.close()
 
 
 def run_tool(

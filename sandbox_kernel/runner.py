@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from pathlib import Path
 from typing import Any
 
 from traitlets import Enum, Float, Integer
 from traitlets.config import LoggingConfigurable
 
-from .backends.base import Backend, Sandbox
-from .errors import SandboxError
+from .backends.base import Backend
+from .backends.oci import SAVE_S
+from .conversation import Conversation
+from .errors import ConfigurationError, SandboxError
+from .lasting import LastingSession
 from .limits import MIB, Limits, is_amount
+from .processes import Processes
 from .session import Session
+from .state import places
+from .state.carried import CarryKeeper
+from .state.exact import BaseImages, ExactKeeper
+from .state.history import History
+from .state.keeper import Keeper
 
 
 class Amount(Float):  # type: ignore[type-arg] # generic for type checkers alone
@@ -33,6 +44,22 @@ class Runner(LoggingConfigurable):
         default_value="local",
         help="""Where sandboxes come from: `local`, a gVisor container on this machine, or `kubernetes`, a Job per cell.
         Default: local, which needs no cluster.""",
+    ).tag(config=True)
+    state = Enum(
+        ["", "exact", "carry", "fresh"],
+        default_value="",
+        help="""What is there in the next cell. `exact`: everything, by a checkpoint of the whole sandbox (local only).
+        `carry`: what can be pickled, with a name for what cannot. `fresh`: nothing. Empty (the default): exact locally,
+        carry on Kubernetes; executors keep nothing but in sessions.""",
+    ).tag(config=True)
+    history_points = Integer(
+        20,
+        min=1,
+        help="""How many earlier states of a session can be gone back to; the oldest go first. Default: 20.""",
+    ).tag(config=True)
+    history_mib = Amount(
+        2048.0,
+        help="""How much disk the states of a session may take, in MiB; the newest is always kept. Default: 2048.""",
     ).tag(config=True)
     timeout_s = Amount(
         300.0,
@@ -77,7 +104,12 @@ class Runner(LoggingConfigurable):
 
     def __init__(self, backend: Backend | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self._processes = Processes()
         self.backend = backend if backend is not None else self._make_backend()
+        self._bases = BaseImages(self.backend)
+        self._keepers: dict[str, Keeper] = {}
+        self._home: Path | None = None
+        self._opening = asyncio.Lock()
         self._sessions: set[Session] = set()
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -89,7 +121,7 @@ class Runner(LoggingConfigurable):
             return KubernetesBackend(parent=self)
         from .backends.runsc import LocalBackend  # noqa: PLC0415
 
-        return LocalBackend(parent=self)
+        return LocalBackend(self._processes, parent=self)
 
     def limits(self) -> Limits:
         """Return the limits that the settings make."""
@@ -102,30 +134,79 @@ class Runner(LoggingConfigurable):
             start_s=self.start_timeout_s,
         )
 
-    def open_session(self) -> Session:
-        """Begin a session: what lives as long as one notebook."""
-        session = Session(self.backend, self.limits, lambda: self.timeout_s, self.close_later)
+    def open_session(self, state: str | None = None) -> Session:
+        """Begin a session: what lives as long as one notebook. ``state`` None: as the settings say.
+
+        Raises ConfigurationError when the backend cannot keep state like that.
+        """
+        mode = state or self.state or self.backend.modes[0]
+        if mode not in self.backend.modes:
+            raise ConfigurationError(
+                f"The backend {self.backend_name!r} cannot keep state {mode!r}.",
+                f"Set Runner.state to one of: {', '.join(self.backend.modes)}.",
+            )
+        session: Session
+        if mode == "fresh":
+            session = Session(self.backend, self._bases, self.limits, lambda: self.timeout_s, self.close_later)
+        else:
+            session = LastingSession(
+                self.backend,
+                self._bases,
+                self.limits,
+                lambda: self.timeout_s,
+                self.close_later,
+                keeper=self._keeper(mode),
+                history=History(self.history_points, int(self.history_mib * MIB)),
+            )
         self._sessions.add(session)
         return session
 
-    def close_later(self, sandbox: Sandbox) -> None:
+    async def fork(self, session: LastingSession) -> LastingSession:
+        """Begin another session with the state of this one. Raises StateNotSaved."""
+        other = self.open_session(session.mode)
+        assert isinstance(other, LastingSession)
+        await session.fork_into(other)
+        return other
+
+    def _keeper(self, mode: str) -> Keeper:
+        if mode not in self._keepers:
+            if mode == "exact":
+                self._keepers[mode] = ExactKeeper(self._workplace)
+            else:
+                self._keepers[mode] = CarryKeeper(
+                    self._workplace, int(self.history_mib * MIB), SAVE_S, elsewhere=self.backend.keeps_parts
+                )
+        return self._keepers[mode]
+
+    async def _workplace(self) -> Path:
+        """Return the directory for the snapshots of this process, which is gone when this process is."""
+        async with self._opening:
+            if self._home is None or not self._home.exists():
+                self._home = await self._processes.home(places.private(places.live()))
+            return self._home
+
+    def close_later(self, conversation: Conversation) -> None:
         """Remove a sandbox off the user's path. close() waits for it."""
-        task = asyncio.ensure_future(self._close(sandbox))
+        task = asyncio.ensure_future(self._close(conversation))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    async def _close(self, sandbox: Sandbox) -> None:
+    async def _close(self, conversation: Conversation) -> None:
         try:
-            await sandbox.close()
+            await conversation.close()
         except SandboxError as error:
             # Its own deadline removes it; but somebody should know.
             self.log.warning("A sandbox could not be removed: %s", error)
 
     async def close(self) -> None:
         """End and remove everything. May be called twice."""
-        for session in self._sessions:
-            await session.close()
-        self._sessions.clear()
+        while self._sessions:
+            await self._sessions.pop().close()
         if self._closing:
             await asyncio.gather(*self._closing, return_exceptions=True)
         await self.backend.close()
+        if self._home is not None:
+            home, self._home = self._home, None
+            with contextlib.suppress(SandboxError):
+                await self._processes.forget(home)
+        await self._processes.close()

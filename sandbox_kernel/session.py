@@ -1,40 +1,53 @@
-"""One notebook's life, or one agent's: a chain of cells, each in a sandbox of its own."""
+"""One notebook's life, or one agent's: a chain of cells, each in a sandbox of its own. Here: nothing is kept between them."""
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import secrets
 from collections.abc import Callable
 from typing import Any
 
-from .backends.base import Backend, Request, Sandbox
-from .errors import ConfigurationError
+from .backends.base import Backend, Request
+from .conversation import Conversation
+from .errors import ConfigurationError, StateUnusable
 from .execution import Execution
 from .guest import wire
 from .limits import Limits, is_amount
+from .state.exact import BaseImages
 
 
 class Session:
-    """Numbers the cells and knows those that run. Its id names every object that is made for it."""
+    """Numbers the cells and knows those that run. Its id names every object that is made for it.
+
+    Cells may overlap: each begins in a new sandbox, which comes from a base image where there are such.
+    """
+
+    mode = "fresh"
 
     def __init__(
         self,
         backend: Backend,
+        bases: BaseImages,
         limits: Callable[[], Limits],
         timeout_s: Callable[[], float | None],
-        close_later: Callable[[Sandbox], None],
+        close_later: Callable[[Conversation], None],
     ) -> None:
         self.id = secrets.token_hex(5)
         self._backend = backend
+        self._bases = bases
         self._limits = limits
         self._timeout_s = timeout_s
         self._close_later = close_later
         self._count = 0
+        self._sandboxes = 0
         self._running: set[Execution] = set()
 
-    def run(self, code: str, *, timeout_s: float | None = None, **options: Any) -> Execution:
+    def run(self, code: str, *, timeout_s: float | None = None, label: str | None = None, **options: Any) -> Execution:
         """Return the execution of one cell; iterate it to run it.
 
-        ``timeout_s`` None means the setting, infinity no limit. The other options are those of
+        ``timeout_s`` None means the setting, infinity no limit. ``label`` is what the user
+        calls the cell; None: its number in the session. The other options are those of
         :class:`.guest.wire.Cell`. Raises ConfigurationError for what cannot be a cell.
         """
         if not isinstance(code, str):
@@ -47,15 +60,55 @@ class Session:
         if limit_s is not None and not is_amount(limit_s):
             raise ConfigurationError(f"{limit_s!r} cannot be a timeout.", "It is a number of seconds, 0 or more.")
         cell = wire.Cell(self._count, code, timeout_s=limit_s, output_bytes=limits.output_bytes, **options)
-        request = Request(self.id, self._count, limits, limit_s)
-        execution = Execution(self._backend, cell, request, self._ended)
+        acquire = functools.partial(self._acquire, limits, limit_s)
+        execution = Execution(cell, limits, acquire, self._ended, rolls_back=self.mode != "fresh")
+        execution.label = str(self._count) if label is None else label
         self._running.add(execution)
         return execution
 
-    def _ended(self, execution: Execution, sandbox: Sandbox | None) -> None:
+    async def _acquire(self, limits: Limits, timeout_s: float | None) -> Conversation:
+        """Return a sandbox for one cell."""
+        return await self._start(self._request(limits, timeout_s))
+
+    def _request(self, limits: Limits, timeout_s: float | None) -> Request:
+        self._sandboxes += 1
+        return Request(self.id, self._sandboxes, limits, timeout_s, self.mode)
+
+    async def _start(self, request: Request) -> Conversation:
+        """Start a sandbox; one without a snapshot of its own from the base image, when there is one that is good."""
+        base = await self._bases.get(request) if request.snapshot is None and request.mode != "carry" else None
+        if base is not None:
+            try:
+                return await self._open(dataclasses.replace(request, snapshot=base, anew=True))
+            except StateUnusable:
+                self._bases.forget(base)
+        return await self._open(request)
+
+    def _converse(self, request: Request) -> Conversation:
+        return Conversation(self._backend, request)
+
+    async def _open(self, request: Request) -> Conversation:
+        conversation = self._converse(request)
+        try:
+            await conversation.open()
+            await self._wait_restored(conversation)
+        except BaseException:
+            self._close_later(conversation)
+            raise
+        return conversation
+
+    async def _wait_restored(self, conversation: Conversation) -> None:
+        """Return when what was restored goes on. Raises StateUnusable when it does not."""
+        sandbox = conversation.sandbox
+        assert sandbox is not None
+        if sandbox.restored and not await conversation.wait_ready(conversation.request.limits.start_s):
+            why = (await sandbox.ending()).reason if conversation.ended else "It did not answer."
+            raise StateUnusable(f"It could not be restored: {why}", damaged=True)
+
+    def _ended(self, execution: Execution) -> None:
         self._running.discard(execution)
-        if sandbox is not None:
-            self._close_later(sandbox)
+        if execution.conversation is not None:
+            self._close_later(execution.conversation)
 
     async def interrupt(self) -> None:
         """End what runs now."""

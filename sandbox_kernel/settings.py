@@ -7,7 +7,6 @@ arguments of an executor.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from traitlets.config import Config, Configurable
 from traitlets.config.loader import ConfigFileNotFound, KVArgParseConfigLoader, PyFileConfigLoader
 
 from .errors import ConfigurationError
+from .text import closest
 
 CONFIG_FILE = "jupyter_sandbox_kernel_config.py"
 _OPTION = re.compile(r"--([A-Z]\w*)\.(\w+)=(.*)", re.DOTALL)
@@ -70,8 +70,7 @@ def _try_assignment(trait: TraitType[Any, Any], value: Any) -> None:
 
 
 def _nearest(name: str, known: Iterable[str], mark: str = "") -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"Did you mean {mark}{near[0]}?" if near else "sandbox-kernel settings lists them."
+    return closest(name, known, mark) or "sandbox-kernel settings lists them."
 
 
 def from_options(options: Sequence[str]) -> Config:

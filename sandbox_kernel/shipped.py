@@ -5,6 +5,8 @@ cloudpickle runs inside alone, under a name of our own, so that it neither meets
 
 from __future__ import annotations
 
+import hashlib
+import json
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -17,6 +19,12 @@ def guest_sources() -> dict[str, str]:
     sources = {entry.name: entry.read_text(encoding="utf-8") for entry in package.iterdir() if entry.name.endswith(".py")}
     cloudpickle = resources.files("cloudpickle") / "cloudpickle.py"
     return {**sources, "cloudpickle.py": cloudpickle.read_text(encoding="utf-8")}
+
+
+@lru_cache(maxsize=1)
+def guest_digest() -> str:
+    """Return what names the guest's content."""
+    return hashlib.sha256(json.dumps(guest_sources(), sort_keys=True).encode()).hexdigest()
 
 
 def write_guest(package: Path) -> None:

@@ -46,13 +46,11 @@ def wait_until(true: Callable[[], bool], what: str | Callable[[], object], withi
 def home_of_sandboxes() -> Iterator[Path]:
     """Everything local lies below a directory of this session, so that what is left can be told from others' work."""
     path = Path(tempfile.mkdtemp(prefix="skt-", dir=tempfile.gettempdir()))  # short: sockets lie below it
-    before = os.environ.get("XDG_RUNTIME_DIR")
-    os.environ["XDG_RUNTIME_DIR"] = str(path)
-    yield path
-    if before is None:
-        del os.environ["XDG_RUNTIME_DIR"]
-    else:
-        os.environ["XDG_RUNTIME_DIR"] = before
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(path))
+        patch.setenv("XDG_CACHE_HOME", str(path / "cache"))
+        yield path
+    shutil.rmtree(path / "cache", ignore_errors=True)
     path.rmdir()
 
 
@@ -66,7 +64,7 @@ def runtime_of_jupyter() -> Iterator[None]:
 
 def local_leftovers(home: Path) -> list[str]:
     """Name every process, mount and directory of the sandboxes below ``home``."""
-    found = [str(path) for path in home.glob(f"{supervisor.PREFIX}*")]
+    found = [str(path) for path in (*home.glob(f"{supervisor.PREFIX}*"), *home.glob("cache/sandbox-kernel/live/*"))]
     found += [line for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines() if str(home) in line]
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):

@@ -17,14 +17,34 @@ from pathlib import Path
 import psutil
 
 from sandbox_kernel.backends import oci
-from sandbox_kernel.backends.base import Check, Ending, Request, Sandbox
+from sandbox_kernel.backends.base import Check, Ending, Request, Sandbox, Snapshot
+from sandbox_kernel.errors import StateNotSaved
 from sandbox_kernel.guest import frames, wire
 from sandbox_kernel.shipped import write_guest
 
 LINE_BYTES = 1 << 16
 
 
-class ChildSandbox:
+class _NoState:
+    """What a sandbox is that nobody can save."""
+
+    frames = 0
+    restored = False
+
+    async def save(self, folder: Path) -> Snapshot:
+        raise StateNotSaved("This one cannot be saved.", alive=True)
+
+
+class _NoImages:
+    """A backend without images."""
+
+    modes: tuple[str, ...] = ("fresh",)
+
+    async def needs(self, request: Request) -> None:
+        pass
+
+
+class ChildSandbox(_NoState):
     """The real guest, its stdin the mailbox and its stdout the wire."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
@@ -67,7 +87,7 @@ class ChildSandbox:
         await self._process.wait()
 
 
-class ChildBackend:
+class ChildBackend(_NoImages):
     """Starts the real guest in directories below ``folder``."""
 
     def __init__(self, folder: Path) -> None:
@@ -117,7 +137,7 @@ DELIVERED = Until(lambda sandbox: bool(sandbox.delivered))
 HANG = Until(lambda _: False)
 
 
-class ScriptedSandbox:
+class ScriptedSandbox(_NoState):
     """Says what ``steps`` say, then ends as ``ending`` says."""
 
     def __init__(self, *steps: Step | Until, ending: Ending | None = None) -> None:
@@ -176,7 +196,7 @@ class ScriptedSandbox:
         await self.kill()
 
 
-class ScriptedBackend:
+class ScriptedBackend(_NoImages):
     """Gives out the sandboxes it was given, in order; raises those that are exceptions, awaits those that are awaitable."""
 
     def __init__(self, *sandboxes: ScriptedSandbox | Exception | Callable[[], object]) -> None:

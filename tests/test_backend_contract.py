@@ -11,6 +11,7 @@ import pytest
 from sandbox_kernel.errors import SandboxError
 from sandbox_kernel.execution import Execution
 from sandbox_kernel.guest import wire
+from sandbox_kernel.outcomes import ROLLED_BACK
 from sandbox_kernel.runner import Runner
 
 
@@ -111,7 +112,7 @@ async def test_an_interrupt_ends_the_cell_at_once(runner: Runner) -> None:
             interrupted = time.monotonic()
             await session.interrupt()
     assert time.monotonic() - interrupted < 2
-    assert events[-2] == wire.Error("KeyboardInterrupt", "", ["KeyboardInterrupt"])
+    assert events[-2] == wire.Error("KeyboardInterrupt", ROLLED_BACK, [f"KeyboardInterrupt: {ROLLED_BACK}"])
     assert finished(events).outcome == "interrupted"
 
 

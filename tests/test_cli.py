@@ -12,6 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from sandbox_kernel import cli
+from sandbox_kernel.errors import SandboxError
+from sandbox_kernel.runner import Runner
+from sandbox_kernel.session import Session
+
 COMMAND = [sys.executable, "-m", "sandbox_kernel.cli"]
 
 
@@ -78,6 +83,12 @@ def test_output_comes_as_it_is_written_and_an_interrupt_is_130(options: list[str
         pytest.param(["run", "-c", "1", "--Runner.timout_s=1"], "Did you mean --Runner.timeout_s?", id="setting"),
         pytest.param(["run", "-c", "1", "--Runner.timeout_s=soon"], "--Runner.timeout_s=soon", id="value"),
         pytest.param(["install", "--Runner.nothing=1"], "--Runner.nothing=1", id="install"),
+        pytest.param(["run", "-c", "1", "--state", "some"], "'some'", id="state"),
+        pytest.param(["run", "-c", "1", "--state", "carry", "--Runner.state=exact"], "--Runner.state=exact", id="two states"),
+        pytest.param(
+            ["run", "-c", "1", "--backend", "local", "--Runner.backend_name=kubernetes"], "--backend local", id="two backends"
+        ),
+        pytest.param(["install", "--Runner.backend_name=kubernetes"], "--backend local", id="install, two backends"),
         pytest.param(["install", "--name", "not a name", "--prefix", "x"], "not a name", id="name"),
     ],
 )
@@ -117,8 +128,74 @@ def test_install_writes_the_settings_into_the_kernelspec(tmp_path: Path) -> None
     assert sorted(os.listdir(folder)) == ["kernel.json", "logo-svg.svg"]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(["--backend", "local", "--state", "carry"], id="short"),
+        pytest.param(["--state", "carry", "--Runner.state=carry", "--Runner.backend_name=local"], id="said twice"),
+        pytest.param(["--Runner.state=carry"], id="long"),
+    ],
+)
+def test_the_state_is_written_into_the_kernelspec_once(tmp_path: Path, words: list[str]) -> None:
+    """--state is short for the setting: traitlets refuses a kernel that is given a setting twice."""
+    done = command("install", *words, "--prefix", str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    spec = json.loads((tmp_path / "share" / "jupyter" / "kernels" / "sandbox-local" / "kernel.json").read_text())
+    assert spec["argv"][5:] == ["--Runner.backend_name=local", "--Runner.state=carry"]
+
+
+@pytest.mark.parametrize("words", [["--state", "exact"], ["--Runner.state=exact"]], ids=["short", "long"])
+def test_a_state_that_the_backend_cannot_keep_is_refused(tmp_path: Path, words: list[str]) -> None:
+    """On Kubernetes there are no checkpoints: install says so, with what there is, and installs nothing."""
+    done = command("install", "--backend", "kubernetes", *words, "--prefix", str(tmp_path))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "The backend 'kubernetes' cannot keep state 'exact', and nothing was installed." in done.stderr
+    assert "--state carry, --state fresh" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+    done = command("run", "--backend", "kubernetes", *words, "-c", "1")
+    assert done.returncode == 2
+    assert "cannot keep state 'exact'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "mode"),
+    [
+        pytest.param([], "fresh", id="nothing said"),
+        pytest.param(["--state", "fresh"], "fresh", id="fresh"),
+        pytest.param(["--state", "carry"], "carry", id="carry"),
+        pytest.param(["--backend", "local", "--state", "exact"], "exact", id="exact"),
+        pytest.param(["--Runner.state=exact"], "exact", id="setting"),
+    ],
+)
+def test_run_keeps_no_state_unless_it_is_told_to(
+    words: list[str], mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing comes after one file: a configuration file speaks of state for notebooks; the command line's word counts."""
+    (tmp_path / "jupyter_sandbox_kernel_config.py").write_text("c.Runner.state = 'carry'\n")
+    monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(tmp_path))
+    monkeypatch.delenv("JUPYTER_NO_CONFIG")
+    opened: list[str] = []
+    open_session = Runner.open_session
+
+    def note(runner: Runner, state: str | None = None) -> Session:
+        opened.append(open_session(runner, state).mode)
+        raise SandboxError("That was all.")
+
+    monkeypatch.setattr(Runner, "open_session", note)
+    assert cli.main(["run", *words, "-c", "1"]) == cli.OUR_FAILURE
+    assert opened == [mode]
+
+
 def test_all_settings_are_listed() -> None:
-    """`settings` has a text for every class."""
+    """`settings` has a text for every class, and for what becomes of state."""
     listed = command("settings").stdout
-    for name in ("Runner.timeout_s", "LocalBackend.mounts", "KubernetesBackend.image"):
+    for name in (
+        "Runner.timeout_s",
+        "Runner.state",
+        "Runner.history_points",
+        "Runner.history_mib",
+        "LocalBackend.mounts",
+        "KubernetesBackend.image",
+    ):
         assert name in listed

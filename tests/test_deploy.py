@@ -354,6 +354,23 @@ def raw_block(job: Object) -> None:
     cell_of(job)["volumeDevices"] = [{"name": "extra", "devicePath": "/dev/disk"}]
 
 
+def add_claim(job: Object, **mount: Any) -> None:
+    """A claim of storage, mounted."""
+    add_volume(persistentVolumeClaim={"claimName": "workspace"})(job)
+    cell_of(job)["volumeMounts"].append({"name": "extra", "mountPath": "/parts", **mount})
+
+
+def mount_claim_first(job: Object) -> None:
+    """A claim of storage, mounted as a whole by an init container."""
+    add_claim(job, subPath="sandbox-parts-0a1b2c3d4e")
+    add_init(volumeMounts=[{"name": "extra", "mountPath": "/all"}])(job)
+
+
+def project(**source: Any) -> Change:
+    """A projection of a part of the session's state, and of something else."""
+    return add_volume(projected={"sources": [{"configMap": {"name": "sandbox-state-4f6e"}}, source]})
+
+
 def steal_by_short_name(job: Object) -> None:
     """A Job whose name all the others' names begin with."""
     job["metadata"]["name"] = "sandbox"
@@ -429,13 +446,15 @@ def test_applying_again_changes_nothing(namespace: str) -> None:
 GOOD: dict[str, Change] = {
     "as the kernel makes it": lambda job: None,
     "as the account sandbox": set_spec(serviceAccountName="sandbox"),
-    "with a workspace": add_volume(persistentVolumeClaim={"claimName": "workspace"}),
+    "with a workspace": lambda job: add_claim(job, subPath="sandbox-parts-0a1b2c3d4e"),
+    "with a workspace that is not mounted": add_volume(persistentVolumeClaim={"claimName": "workspace"}),
+    "with state": add_volume(projected={"sources": [{"configMap": {"name": f"sandbox-state-{i}f6e"}} for i in range(5)]}),
     "with a second ConfigMap of its own": add_volume(configMap={"name": "sandbox-0a1b2c3d-1-state2"}),
     "with plain environment": set_cell(env=[{"name": "LANG", "value": "C.UTF-8"}]),
     "with an init container": add_init(),
     "for a whole day": lambda job: (
-        set_spec(activeDeadlineSeconds=90000)(job),
-        set_job(activeDeadlineSeconds=93600)(job),
+        set_spec(activeDeadlineSeconds=90600)(job),
+        set_job(activeDeadlineSeconds=94200)(job),
     ),
 }
 
@@ -455,6 +474,7 @@ def test_good_is_admitted(variant: str, namespace: str, host: Account, admin: Ac
 OWN_CONFIGMAPS = "a pod may mount the ConfigMaps sandbox-guest-<hash> and those of its own Job"
 RECONFIGURE = "they reconfigure the sandbox"
 VOLUMES = "volumes must be"
+SUBPATH = "a persistentVolumeClaim must be mounted by a subPath sandbox-<name>"
 DEVICES = "devices, ports, lifecycle hooks and probes are not allowed"
 LIMITS = "every container needs limits for cpu, memory and ephemeral-storage, above 0"
 ENV = "envFrom and valueFrom are not allowed"
@@ -474,7 +494,7 @@ BAD_PODS: dict[str, tuple[Change, str]] = {
     "the node's processes": (set_spec(hostPID=True), "hostNetwork, hostPID and hostIPC must not be set"),
     "the node's IPC": (set_spec(hostIPC=True), "hostNetwork, hostPID and hostIPC must not be set"),
     "no deadline": (set_spec(activeDeadlineSeconds=None), "the pod's activeDeadlineSeconds is required"),
-    "too late a deadline": (set_spec(activeDeadlineSeconds=90001), "the pod's activeDeadlineSeconds is required"),
+    "too late a deadline": (set_spec(activeDeadlineSeconds=90601), "the pod's activeDeadlineSeconds is required"),
     "a long farewell": (set_spec(terminationGracePeriodSeconds=61), "terminationGracePeriodSeconds must be at most"),
     "restarts": (set_spec(restartPolicy="OnFailure"), "restartPolicy must be Never"),
     "restarts of one container": (
@@ -491,11 +511,33 @@ BAD_PODS: dict[str, tuple[Change, str]] = {
     "a containerd setting": (set_metadata(annotations={"io.kubernetes.cri.untrusted-workload": "0"}), RECONFIGURE),
     "a host path": (add_volume(hostPath={"path": "/"}), VOLUMES),
     "a secret": (add_volume(secret={"secretName": "any"}), VOLUMES),
-    "a projected token": (add_volume(projected={"sources": [{"serviceAccountToken": {"path": "t"}}]}), VOLUMES),
-    "a ConfigMap by projection": (
-        add_volume(projected={"sources": [{"configMap": {"name": "sandbox-0a1b2c3d-2-mail"}}]}),
+    "a projected token": (project(serviceAccountToken={"path": "t"}), VOLUMES),
+    "a projected secret": (project(secret={"name": "any"}), VOLUMES),
+    "a projected field": (
+        project(downwardAPI={"items": [{"path": "f", "fieldRef": {"fieldPath": "metadata.name"}}]}),
         VOLUMES,
     ),
+    "a token beside a part of the state": (
+        add_volume(
+            projected={
+                "sources": [{"serviceAccountToken": {"path": "t"}}, {"configMap": {"name": "sandbox-state-4f6e"}}],
+            }
+        ),
+        VOLUMES,
+    ),
+    "another Job's mailbox by projection": (project(configMap={"name": "sandbox-0a1b2c3d-2-mail"}), VOLUMES),
+    "its own mailbox by projection": (project(configMap={"name": "sandbox-0a1b2c3d-1-mail"}), VOLUMES),
+    "a ConfigMap of the cluster by projection": (project(configMap={"name": "kube-root-ca.crt"}), VOLUMES),
+    "a mailbox of a session called state": (project(configMap={"name": "sandbox-state-1-mail"}), VOLUMES),
+    "all of a workspace": (add_claim, SUBPATH),
+    "all of a workspace by a dot": (lambda job: add_claim(job, subPath="."), SUBPATH),
+    "a folder of a workspace that is not ours": (lambda job: add_claim(job, subPath="home"), SUBPATH),
+    "a folder beside ours": (lambda job: add_claim(job, subPath="sandbox-parts-1/x"), SUBPATH),
+    "a folder by the environment": (
+        lambda job: (set_cell(env=[{"name": "X", "value": ""}])(job), add_claim(job, subPathExpr="$(X)")),
+        SUBPATH,
+    ),
+    "all of a workspace in an init container": (mount_claim_first, SUBPATH),
     "an image volume": (add_volume(image={"reference": IMAGE}), VOLUMES),
     "a volume without a limit": (add_volume(emptyDir={}), VOLUMES),
     "a volume with a limit of nothing": (add_volume(emptyDir={"sizeLimit": "0"}), VOLUMES),
@@ -561,7 +603,7 @@ BAD_JOBS: dict[str, tuple[Change, str]] = {
     "two pods in a row": (set_job(completions=2), "backoffLimit 0, parallelism 1 and completions 1"),
     "a replacement for a deleted pod": (set_job(podReplacementPolicy=None), "podReplacementPolicy must be Failed"),
     "no deadline": (set_job(activeDeadlineSeconds=None), "the Job's activeDeadlineSeconds is required"),
-    "too late a deadline": (set_job(activeDeadlineSeconds=93601), "the Job's activeDeadlineSeconds is required"),
+    "too late a deadline": (set_job(activeDeadlineSeconds=94201), "the Job's activeDeadlineSeconds is required"),
     "staying for ever": (set_job(ttlSecondsAfterFinished=None), "ttlSecondsAfterFinished is required"),
     "staying too long": (set_job(ttlSecondsAfterFinished=3601), "ttlSecondsAfterFinished is required"),
     "a finalizer": (

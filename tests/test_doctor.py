@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -218,6 +219,85 @@ def test_an_ordinary_user_gets_a_line_from_the_kernel() -> None:
     assert (done.stdout.strip(), done.stderr) == ("allowed", "")
 
 
+# -- state
+
+
+@pytest.fixture
+def places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Places for the state of this test: ``cache`` and ``data`` below the directory that is returned."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    return tmp_path
+
+
+async def state_line() -> Check:
+    return lines(await doctor.examine(local=False))["state"]
+
+
+async def test_state_has_a_line_with_the_room_and_what_is_kept(no_kernels: Path, places: Path) -> None:
+    """The line names the directory, the room, and how much there is of what; what others could read is closed."""
+    line = await state_line()
+    live = places / "cache" / "sandbox-kernel" / "live"
+    assert line.ok
+    assert line.found.startswith(f"{live} is private and has ")
+    assert line.found.endswith("iB of room; no saved sessions, no base images")
+    assert list(live.iterdir()) == []
+    for folder in (
+        "data/sandbox-kernel/sessions/a",
+        "data/sandbox-kernel/sessions/b",
+        f"cache/sandbox-kernel/base/{'0' * 32}",
+    ):
+        (places / folder).mkdir(parents=True)
+        (places / folder / "pages.img").write_bytes(bytes(1536))
+    (places / "cache/sandbox-kernel/base" / f"{'0' * 32}.0011aaff").mkdir()
+    live.chmod(0o755)
+    line = await state_line()
+    assert line.found.endswith("2 saved sessions of 3.0 KiB, 1 base image of 1.5 KiB, 1 unfinished one of 0 bytes")
+    assert [path.stat().st_mode & 0o777 for path in (live, places / "data/sandbox-kernel/sessions")] == [0o700, 0o700]
+
+
+async def test_a_cache_that_cannot_be_used_is_a_failed_line(no_kernels: Path, places: Path) -> None:
+    """A file where the directory should be is named, with what it is for."""
+    (places / "cache").write_text("")
+    line = await state_line()
+    assert not line.ok
+    assert f"{places / 'cache/sandbox-kernel/live'} cannot be used: Not a directory." in line.found
+    assert "between cells" in line.mend
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give directories away")
+async def test_a_cache_of_somebody_else_is_a_failed_line(no_kernels: Path, places: Path) -> None:
+    """State is kept in no directory whose owner could read it."""
+    live = places / "cache" / "sandbox-kernel" / "live"
+    live.mkdir(parents=True)
+    os.chown(live, 65534, 65534)
+    line = await state_line()
+    assert not line.ok
+    assert f"{live} belongs to somebody else." in line.found
+
+
+async def test_a_full_disk_is_a_failed_line(no_kernels: Path, places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where not one file can be written, the line has the kernel's word for it and another directory as the mend."""
+
+    def refuse(**_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    line = await state_line()
+    assert not line.ok
+    assert "live: No space left on device" in line.found
+    assert "XDG_CACHE_HOME" in line.mend
+
+
+def test_little_room_is_a_warning(tmp_path: Path) -> None:
+    """Below one GiB the line says so, with the command that makes room; it fails nothing."""
+    little, enough = (doctor.judge_room(tmp_path, room, "no base images") for room in ((1 << 30) - 1, 1 << 30))
+    assert (little.ok, enough.ok) == (True, True)
+    assert "has only 1024.0 MiB of room" in little.found
+    assert little.found.endswith("; to make room: sandbox-kernel sessions prune")
+    assert enough.found == f"{tmp_path} is private and has 1.0 GiB of room; no base images"
+
+
 # -- kernels
 
 
@@ -229,7 +309,8 @@ def put_kernel(folder: Path, name: str, text: str) -> None:
 async def test_kernels_that_are_not_installed_are_a_note(no_kernels: Path) -> None:
     """Whoever uses the command line alone needs no kernelspec: it is said how to get one, and nothing fails."""
     checks = lines(await doctor.examine(local=False))
-    assert [check.ok for check in checks.values()] == [True, True]
+    kernels = [check for name, check in checks.items() if name.startswith("kernel ")]
+    assert [check.ok for check in kernels] == [True, True]
     assert "sandbox-kernel install --backend local --user" in checks["kernel sandbox-local"].found
 
 

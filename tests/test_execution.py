@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from fakes import DELIVERED, HANG, ChildBackend, ScriptedBackend, ScriptedSandbox, Until, a_cell
 
+from sandbox_kernel import conversation as conversation_module
 from sandbox_kernel import execution as execution_module
 from sandbox_kernel.backends.base import Backend, Ending, Request, Sandbox
+from sandbox_kernel.conversation import Conversation
 from sandbox_kernel.errors import (
     BackendError,
     BackendUnavailable,
@@ -25,6 +27,7 @@ from sandbox_kernel.execution import Execution
 from sandbox_kernel.guest import frames, wire
 from sandbox_kernel.limits import MIB, Limits
 from sandbox_kernel.session import Session
+from sandbox_kernel.state.exact import BaseImages
 
 READY = wire.Ready("3.11.2", "Linux 4.4.0")
 OK = wire.Finished("ok", 0, 0.5, 0.25)
@@ -48,7 +51,17 @@ def execution_on(backend: Backend, ended: Any = None, **options: Any) -> Executi
     limits = Limits(output_bytes=options.get("output_bytes", MIB), start_s=options.get("start_s", 3600.0))
     timeout_s = options.get("timeout_s")
     cell = wire.Cell(1, options.get("code", "pass"), timeout_s=timeout_s, output_bytes=limits.output_bytes)
-    return Execution(backend, cell, Request("abc", 1, limits, timeout_s), ended or Ended())
+    told = ended or Ended()
+
+    async def acquire() -> Conversation:
+        conversation = Conversation(backend, Request("abc", 1, limits, timeout_s))
+        await conversation.open()
+        return conversation
+
+    def end(execution: Execution) -> None:
+        told(execution, execution.conversation.sandbox if execution.conversation is not None else None)
+
+    return Execution(cell, limits, acquire, end)
 
 
 async def events_of(execution: Execution) -> list[wire.Event]:
@@ -177,12 +190,14 @@ async def test_the_real_guest_is_interrupted(child: ChildBackend) -> None:
 
 async def test_a_session_numbers_its_cells(child: ChildBackend) -> None:
     """Every cell of a session gets a sandbox of its own, which is given back."""
-    given: list[Sandbox] = []
-    session = Session(child, Limits, lambda: 5.0, given.append)
+    given: list[Conversation] = []
+    session = Session(child, BaseImages(child), Limits, lambda: 5.0, given.append)
     for number in (1, 2):
         events = [event async for event in session.run(f"import os; os.write(1, b'{number}');")]
         assert events[0] == wire.Stream("stdout", str(number))
-    assert given == child.made
+    assert [item.sandbox for item in given] == child.made
+    for conversation in given:
+        await conversation.close()
     assert len(given) == 2
 
 
@@ -200,7 +215,7 @@ async def test_a_session_numbers_its_cells(child: ChildBackend) -> None:
         ),
         pytest.param(
             [wire.Finished("error", 4, reason="it left")],
-            [wire.Error("CellDied", "it left", ["CellDied: it left"]), wire.Finished("error", 4, reason="it left")],
+            [wire.Error("CellDied", "it left.", ["CellDied: it left."]), wire.Finished("error", 4, reason="it left")],
             id="an error without an Error is explained",
         ),
         pytest.param([OK, HELLO, wire.Finished("error", 1)], [OK], id="nothing after the first trailer counts"),
@@ -582,12 +597,13 @@ async def test_a_session_interrupts_what_runs() -> None:
     """Closing a session ends its running cells and knows none afterwards."""
     reached = asyncio.Event()
     sandbox, given = ScriptedSandbox(*a_cell(lambda _: reached.set(), HANG)), []
-    session = Session(ScriptedBackend(sandbox), Limits, lambda: None, given.append)
+    backend = ScriptedBackend(sandbox)
+    session = Session(backend, BaseImages(backend), Limits, lambda: None, given.append)
     task = asyncio.ensure_future(events_of(session.run("pass")))
     await reached.wait()
     await session.close()
     assert [without_times(event) for event in await task] == INTERRUPTED
-    assert given == [sandbox]
+    assert [item.sandbox for item in given] == [sandbox]
     await session.close()
 
 
@@ -596,7 +612,7 @@ async def test_a_session_interrupts_what_runs() -> None:
 
 async def test_a_flood_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sandbox that sends more than any guest of ours would is killed, and the error says how much came."""
-    monkeypatch.setattr(execution_module, "SLACK_BYTES", 0)
+    monkeypatch.setattr(conversation_module, "SLACK_BYTES", 0)
     sandbox = ScriptedSandbox(*a_cell(*[b"x" * 65536] * 64, OK))
     with pytest.raises(GuestProtocolError, match=r"^The sandbox sent over 1 MiB and was ended\.$"):
         await play(sandbox)
@@ -605,14 +621,14 @@ async def test_a_flood_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_flood_of_empty_lines_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """Newlines count, too."""
-    monkeypatch.setattr(execution_module, "SLACK_BYTES", 0)
+    monkeypatch.setattr(conversation_module, "SLACK_BYTES", 0)
     with pytest.raises(GuestProtocolError):
         await play(ScriptedSandbox(*a_cell(*[b""] * 3000, OK)), output_bytes=1000)
 
 
 async def test_a_log_that_is_read_again_is_no_flood(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lines may come twice: what was counted once is not counted again."""
-    monkeypatch.setattr(execution_module, "SLACK_BYTES", 10_000)
+    monkeypatch.setattr(conversation_module, "SLACK_BYTES", 10_000)
     encoder = frames.Encoder()
     log = [frame[:-1] for event in (READY, wire.Started(1), *[HELLO] * 100) for frame in encoder.encode(event)]
     end = [frame[:-1] for frame in encoder.encode(OK)]
@@ -684,14 +700,14 @@ async def test_no_timer_is_left() -> None:
 @pytest.mark.parametrize("timeout_s", [0.5, 10, 1e8])
 def test_every_cell_of_a_session_is_one_that_the_guest_takes(timeout_s: float) -> None:
     """What Session.run makes passes the guest's own checks."""
-    session = Session(ScriptedBackend(), Limits, lambda: None, lambda _: None)
+    session = Session(ScriptedBackend(), BaseImages(ScriptedBackend()), Limits, lambda: None, lambda _: None)
     cell = session.run("x = '\ud800'", timeout_s=timeout_s, name="Cell In[1]", files={"a": "eA=="}).cell
     assert cell == wire.load_message(wire.dump(cell))
 
 
 def test_infinity_is_no_limit() -> None:
     """A timeout of infinity is none, and None is the setting."""
-    session = Session(ScriptedBackend(), Limits, lambda: 7.0, lambda _: None)
+    session = Session(ScriptedBackend(), BaseImages(ScriptedBackend()), Limits, lambda: 7.0, lambda _: None)
     assert [session.run("", timeout_s=float("inf")).cell.timeout_s, session.run("").cell.timeout_s] == [None, 7.0]
 
 

@@ -274,6 +274,6 @@ def test_nothing_makes_the_decoder_raise(seed: int, monkeypatch: pytest.MonkeyPa
             assert not isinstance(event, wire.Noise) or len(event.text) <= 4096
             assert not isinstance(event, wire.Gap) or 0 <= event.first <= event.last <= frames.LAST_NUMBER
         assert held(decoder) <= 20_000 + frames.FRAME_BYTES
-        assert decoder._next <= frames.LAST_NUMBER + 1
-        if decoder._next > 10**6:
+        assert decoder.next <= frames.LAST_NUMBER + 1
+        if decoder.next > 10**6:
             decoder = frames.Decoder()

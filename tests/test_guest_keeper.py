@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 import re
 import signal
@@ -147,7 +148,7 @@ def test_limit_that_cannot_be_set(tmp_path: Path) -> None:
     """A cell's process that cannot start is no success: the guest complains and fails."""
     with Guest(tmp_path, rlimits={"NOFILE": "many"}) as guest:
         assert guest.rest() == [] and guest.status != 0
-        assert "before there was a cell" in guest.complaint()
+        assert "while there was no cell" in guest.complaint()
 
 
 def test_memory_error(tmp_path: Path) -> None:
@@ -256,3 +257,232 @@ def test_cell_that_attacks_its_parent(number: int, tmp_path: Path) -> None:
         else:
             assert not guest.rest().of(wire.Finished)
             assert guest.status == -number
+
+
+# -- a lasting keeper: gVisor saves the sandbox between its cells
+
+
+def _cells(guest: Guest, *codes: str) -> list[Said]:
+    """Run cells one after another and return what each said."""
+    said, begin = [], 0
+    for number, code in enumerate(codes, 1):
+        guest.deliver(code, number=number)
+        guest.until(lambda all_, number=number: len(all_.of(wire.Finished)) == number)
+        said.append(Said(guest.said[begin:]))
+        begin = len(guest.said)
+    return said
+
+
+def test_lasting_cells_share_a_process(tmp_path: Path) -> None:
+    """One cell after the other runs in one process, each with its own name, output and trailer that says that it lives."""
+    with Guest(tmp_path, lasting=True) as guest:
+        first, second, third = _cells(guest, "import os; x = os.getpid(); print(1)", "1/0", "print(x == os.getpid()); _")
+        assert (first.out, first.finished.outcome, first.finished.lives) == ("1\n", "ok", True)
+        assert (second.error.name, second.finished.outcome, second.finished.lives) == ("ZeroDivisionError", "error", True)
+        assert third.error.name == "NameError" and third.out == "True\n"
+        assert guest.said.of(wire.Started) == [wire.Started(1), wire.Started(2), wire.Started(3)]
+        assert guest.process.poll() is None and len(guest.said.of(wire.Ready)) == 1
+
+
+def test_a_lasting_cells_limits_are_its_own(tmp_path: Path) -> None:
+    """Output that one cell has cut off, and an error that was told, do not count for the next."""
+    with Guest(tmp_path, lasting=True) as guest:
+        guest.deliver("print('x' * 10_000); raise ValueError", output_bytes=1000)
+        guest.until(lambda said: said.of(wire.Finished))
+        assert len(guest.said.of(wire.Truncated)) == 1
+        guest.deliver("print('y' * 500); raise KeyError", number=2, output_bytes=1000)
+        guest.until(lambda said: len(said.of(wire.Finished)) == 2)
+        assert "y" * 500 in guest.said.out and len(guest.said.of(wire.Truncated)) == 1
+        assert [error.name for error in guest.said.of(wire.Error)] == ["ValueError", "KeyError"]
+
+
+THREAD = """
+import threading
+go = threading.Event()
+def speak():
+    go.wait()
+    print('from a thread'); display('shown')
+threading.Thread(target=speak).start()
+"""
+
+
+def test_output_between_two_cells_is_passed_on(tmp_path: Path) -> None:
+    """What a thread of an earlier cell prints and shows while no cell runs comes as it comes, in order."""
+    with Guest(tmp_path, lasting=True) as guest:
+        _cells(guest, THREAD, "import os, signal\nsignal.signal(signal.SIGUSR1, lambda *_: go.set())\nprint(os.getpid())")
+        os.kill(int(guest.said.out), signal.SIGUSR1)
+        guest.until(lambda said: "'shown'" in said.shown)
+        assert guest.said.out.endswith("from a thread\n")
+        assert [type(event) for event in guest.said[-3:]][-1] is wire.Display
+        guest.deliver("print('next')", number=3)
+        assert guest.until(lambda said: len(said.of(wire.Finished)) == 3).out.endswith("from a thread\nnext\n")
+
+
+@pytest.mark.parametrize(("code", "status"), [("os._exit(3)", 3), ("os.kill(os.getpid(), 9)", 137)])
+def test_a_lasting_process_that_dies_in_a_cell(code: str, status: int, tmp_path: Path) -> None:
+    """The cell is told to have died and not to live, and the guest ends: there is nothing to save."""
+    with Guest(tmp_path, lasting=True) as guest:
+        _cells(guest, "import os; x = 1", code)
+        said = guest.rest()
+        assert said[-1] == wire.Finished("error", status, said[-1].wall_s, said[-1].cpu_s, said[-1].reason)
+        assert guest.status == status and guest.complaint() == ""
+
+
+def test_a_lasting_cell_that_times_out(tmp_path: Path) -> None:
+    """A cell over its time ends its process, and what earlier cells started in it."""
+    with Guest(tmp_path, lasting=True) as guest:
+        _cells(guest, "import subprocess; child = subprocess.Popen(['sleep', '1000'])")
+        left = guest.descendants()
+        guest.deliver("while True: pass", number=2, timeout_s=0.1)
+        said = guest.rest()
+        assert (said[-1].outcome, said[-1].lives) == ("timeout", False)
+        _wait_gone(left)
+
+
+def test_a_process_that_dies_between_two_cells(tmp_path: Path) -> None:
+    """Between two cells there is no cell to blame: the guest ends without a trailer, and a host that waits sees the end."""
+    with Guest(tmp_path, lasting=True) as guest:
+        _cells(guest, "import os; print(os.getpid())")
+        os.kill(int(guest.said.out), signal.SIGKILL)
+        said = guest.rest()
+        assert len(said.of(wire.Finished)) == 1 and guest.status != 0
+        assert "ended while there was no cell" in guest.complaint()
+
+
+def test_a_lasting_guest_tells_what_it_holds(tmp_path: Path) -> None:
+    """Asked between two cells the guest names what the cells made, with type and size, and no more."""
+    with Guest(tmp_path, lasting=True) as guest:
+        _cells(guest, "import os\nx = bytes(10_000)\n_hidden = 1\nclass A: __sizeof__ = None\na = A()\ndef f(): pass")
+        guest.write(wire.dump(wire.Ask()))
+        [names] = guest.until(lambda said: said.of(wire.Names)).of(wire.Names)
+        kinds = {name: kind for name, kind, _ in names.names}
+        assert kinds == {"x": "bytes", "A": "type", "a": "A", "f": "function"}
+        assert {name: size for name, _, size in names.names}["x"] >= 10_000
+
+
+def test_a_lasting_guest_is_woken(tmp_path: Path) -> None:
+    """After a restore the guest says Ready again; in a new life what nobody seeded is seeded again, else nothing is."""
+    code = "import random; state = random.getstate(); random.Random(1)"
+    with Guest(tmp_path, lasting=True) as guest:
+        _cells(guest, code)
+        for number, anew in enumerate((False, True), 2):
+            guest.write(wire.dump(wire.Wake("abc", anew)))
+            guest.until(lambda said, number=number: len(said.of(wire.Ready)) == number)
+            guest.deliver("print(state == random.getstate())", number=number)
+            guest.until(lambda said, number=number: len(said.of(wire.Finished)) == number)
+        assert guest.said.out == "True\nFalse\n" and guest.said.err == ""
+
+
+# -- a keeper whose cell carries its state out
+
+
+def _carry(folder: Path, **settings: object) -> dict[str, object]:
+    """Return the settings of a guest that carries its state into a directory."""
+    (folder / "parts").mkdir(exist_ok=True)
+    carry = {
+        "head": None,
+        "anew": False,
+        "session": "abc",
+        "folder": str(folder / "parts"),
+        "out": str(folder / "parts"),
+        "cap_bytes": None,
+        "advice": "",
+        "save_s": 20.0,
+        "dropped": [],
+    }
+    return {"carry": {**carry, **settings}}
+
+
+def _carried(folder: Path, code: str, status: int = 0, **settings: object) -> Said:
+    """Run one cell of a guest that carries its state, to its end."""
+    with Guest(folder, **_carry(folder, **settings)) as guest:
+        guest.deliver(code)
+        said = guest.rest()
+        assert guest.complaint() == "" and guest.status == status
+        return said
+
+
+def test_the_state_is_carried_out_after_the_cell(tmp_path: Path) -> None:
+    """After the trailer come the names, and then all parts that are needed; the next guest has what this one had."""
+    said = _carried(tmp_path, "x = 6; sock = __import__('socket').socket(); print('made')")
+    assert [type(event) for event in said] == [wire.Stream, wire.Finished, wire.Names, wire.Saved]
+    assert said[1].lives
+    [names], [saved] = said.of(wire.Names), said.of(wire.Saved)
+    assert ["x", "int"] in [row[:2] for row in names.names]
+    assert [name for name, _ in saved.lost] == ["sock"]
+    assert {digest for digest, _ in saved.parts} == {path.name for path in (tmp_path / "parts").iterdir()}
+    again = _carried(tmp_path, "x * 7", head=saved.parts[0])
+    assert again.shown == ["42"]
+
+
+def test_the_state_is_carried_over_the_wire(tmp_path: Path) -> None:
+    """Where there is no directory to write to the parts come as events, each whole and with its digest."""
+    said = _carried(tmp_path, "x = bytes(range(256)) * 20_000; import os; y = os.urandom(4_000_000)", out="wire")
+    [saved] = said.of(wire.Saved)
+    data: dict[str, bytes] = {}
+    for part in said.of(wire.Part):
+        assert part.offset == len(data.get(part.digest, b""))
+        data[part.digest] = data.get(part.digest, b"") + base64.b64decode(part.data)
+    assert {digest: len(content) for digest, content in data.items()} == dict(map(tuple, saved.parts))
+    assert all(hashlib.sha256(content).hexdigest() == digest for digest, content in data.items())
+    assert isinstance(said[-1], wire.Saved) and not any(
+        isinstance(event, wire.Part) for event in said[: said.index(said.of(wire.Finished)[0])]
+    )
+
+
+def test_a_cell_that_fails_has_a_state(tmp_path: Path) -> None:
+    """What a cell made before its error is there in the next."""
+    said = _carried(tmp_path, "x = 1\n1/0", status=1)
+    [saved] = said.of(wire.Saved)
+    assert _carried(tmp_path, "x", head=saved.parts[0]).shown == ["1"]
+
+
+def test_a_state_that_cannot_be_loaded(tmp_path: Path) -> None:
+    """A head that is not there is said to be no state, and no cell runs."""
+    with Guest(tmp_path, **_carry(tmp_path, head=["ab" * 32, 100])) as guest:
+        guest.deliver("print(1)")
+        said = guest.rest()
+        assert len(said.of(wire.Unloadable)) == 1 and not said.out
+        assert not guest.said.of(wire.Ready)
+
+
+LAST_WORDS = """
+class Last:
+    def __reduce__(self):
+        import os, time
+        %s
+x = Last()
+"""
+
+
+def test_a_process_that_dies_while_it_carries(tmp_path: Path) -> None:
+    """The cell has ended well; its state has not been carried, and why is said."""
+    said = _carried(tmp_path, LAST_WORDS % "os._exit(7)")
+    assert said.of(wire.Finished)[0].outcome == "ok"
+    assert said[-1] == wire.NotSaved("the cell ended its own Python process with exit status 7")
+
+
+def test_a_state_that_takes_too_long(tmp_path: Path) -> None:
+    """Carrying has its own time; who takes longer is ended."""
+    said = _carried(tmp_path, LAST_WORDS % "time.sleep(1000)", save_s=0.2)
+    assert said[-1] == wire.NotSaved("it took longer than 0.2 s")
+
+
+def test_a_cell_that_died_has_no_state(tmp_path: Path) -> None:
+    """Nothing is carried from a process that is gone."""
+    said = _carried(tmp_path, "import os; os._exit(3)", status=3)
+    assert not said.finished.lives and not said.of(wire.Saved) and not said.of(wire.NotSaved)
+
+
+def test_parts_that_a_cell_forges(tmp_path: Path) -> None:
+    """A cell cannot say that its state is saved: while it runs such words are not passed on."""
+    forged = [
+        wire.dump(event) for event in (wire.Saved([["ab" * 32, 1]]), wire.Part("ab" * 32, 1, 0, "YQ=="), wire.NotSaved(""))
+    ]
+    code = SOCKETS + f"for event in {forged}: write(message(b'[1, \"event\"]', event))"
+    with Guest(tmp_path, **_carry(tmp_path)) as guest:
+        guest.deliver(code, timeout_s=10)
+        said = guest.rest()
+    before = said[: said.index(said.of(wire.Finished)[0])]
+    assert not any(isinstance(event, (wire.Saved, wire.Part, wire.NotSaved)) for event in before)
+    assert wire.Saved([["ab" * 32, 1]]) not in said

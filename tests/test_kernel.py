@@ -17,6 +17,8 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 from jupyter_core.utils import ensure_event_loop
 
+from sandbox_kernel.outcomes import ROLLED_BACK
+
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:jupyter_client", "ignore:Kernel is running over TCP")
 
 Message = tuple[str, dict[str, Any]]
@@ -109,7 +111,7 @@ def test_a_timeout_is_an_error_reply(kernel_name: str, tmp_path: Path) -> None:
     notebook = Notebook(kernel_name)
     try:
         messages, reply = notebook.run("print('before')\nwhile True: pass")
-        value = "The cell was ended after 1 s. Runner.timeout_s sets the limit."
+        value = f"The cell was ended after 1 s. Runner.timeout_s sets the limit. {ROLLED_BACK}"
         error = {"ename": "CellTimeout", "evalue": value, "traceback": [f"CellTimeout: {value}"]}
         assert messages == [("stream", {"name": "stdout", "text": "before\n"}), ("error", error)]
         assert reply == {"status": "error", "execution_count": 1, **error}

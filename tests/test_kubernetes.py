@@ -159,7 +159,9 @@ async def test_a_log_that_is_cut_is_followed_again(cluster: TestCluster, remote:
             text += event.text
             if cuts < 2 and text.count("\n") > 10 * (cuts + 1):
                 cuts += 1
-                execution._sandbox._log.close()
+                assert execution.conversation is not None
+                sandbox: Any = execution.conversation.sandbox
+                sandbox._log.close()
         else:
             assert isinstance(event, wire.Finished)
     assert text == "".join(f"{i}\n" for i in range(40))

@@ -7,14 +7,18 @@ import copy
 import hashlib
 import json
 import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sandbox_kernel.backends import manifests
-from sandbox_kernel.backends.base import Request
+from sandbox_kernel.backends import configmaps, manifests
+from sandbox_kernel.backends.base import Request, Snapshot
 from sandbox_kernel.backends.manifests import PodSettings
-from sandbox_kernel.limits import Limits
+from sandbox_kernel.limits import MIB, Limits
 
 Object = dict[str, Any]
 
@@ -155,6 +159,195 @@ def test_the_job_with_every_setting() -> None:
     assert manifests.job(REQUEST, settings, SOURCES) == expected
 
 
+# -- state that is carried ---------------------------------------------------------------------------------------------
+
+#: What one ConfigMap holds of state.
+FULL = 720 * 1024
+HEAD, SMALL, ALONE, LARGE = ("a" * 64, "b" * 64, "c" * 64, "d" * 64)
+PARTS = {HEAD: b"head", SMALL: b"", ALONE: b"c" * 131_072, LARGE: b"d" * (FULL + 1)}
+SIZES = tuple((digest, len(data)) for digest, data in PARTS.items())
+CARRY = replace(REQUEST, mode="carry", snapshot=Snapshot("s", "carry", sum(map(len, PARTS.values())), Path(), parts=SIZES))
+
+
+def state_name(*keys: str) -> str:
+    """Return the name of the session's ConfigMap with these entries."""
+    return "sandbox-state-" + hashlib.sha256(json.dumps(["0a1b2c3d4e", *keys]).encode()).hexdigest()[:16]
+
+
+def carry_settings(**changed: Any) -> Object:
+    """Return what the guest is told of the state."""
+    return {
+        "head": None,
+        "anew": False,
+        "session": "0a1b2c3d4e",
+        "folder": "/opt/sandbox-parts",
+        "out": "wire",
+        "cap_bytes": 4 * MIB,
+        "advice": "To carry more than KubernetesBackend.inline_mib, "
+        "set KubernetesBackend.workspace to a PersistentVolumeClaim.",
+        "save_s": 120.0,
+        "dropped": [],
+        **changed,
+    }
+
+
+def carry_job(settings: Object) -> Object:
+    """Return the Job of a sandbox that carries state, without the volume it comes in by."""
+    made = copy.deepcopy(JOB)
+    spec = made["spec"]["template"]["spec"]
+    made["spec"]["activeDeadlineSeconds"] = 301
+    spec["activeDeadlineSeconds"] = 241
+    container = spec["containers"][0]
+    container["command"][-1] = json.dumps({**GUEST_SETTINGS, "carry": settings})
+    seed = int(hashlib.sha256(b"0a1b2c3d4e").hexdigest()[:8], 16)
+    container["env"].append({"name": "PYTHONHASHSEED", "value": str(seed)})
+    return made
+
+
+def add_volume(job: Object, volume: Object, mount: Object) -> None:
+    """One more volume, mounted."""
+    spec = job["spec"]["template"]["spec"]
+    spec["volumes"].append(volume)
+    spec["containers"][0]["volumeMounts"].append(mount)
+
+
+def test_the_first_job_of_a_session() -> None:
+    """Where nothing is to be loaded yet the guest is told how to carry out, there is time to, and no volume more."""
+    request = replace(CARRY, snapshot=None)
+    assert manifests.job(request, PodSettings(image="python:3.11-slim"), SOURCES) == carry_job(carry_settings())
+
+
+def test_the_job_with_state() -> None:
+    """The state that a sandbox starts from comes by one projected volume of the session's ConfigMaps."""
+    expected = carry_job(carry_settings(head=[HEAD, 4], anew=True, cap_bytes=MIB // 2))
+    names = [state_name(f"{LARGE}.1"), state_name(f"{LARGE}.0"), state_name(ALONE), state_name(HEAD, SMALL)]
+    add_volume(
+        expected,
+        {"name": "parts", "projected": {"sources": [{"configMap": {"name": name}} for name in names]}},
+        {"name": "parts", "mountPath": "/opt/sandbox-parts", "readOnly": True},
+    )
+    settings = PodSettings(image="python:3.11-slim", inline_mib=0.5)
+    assert manifests.job(replace(CARRY, anew=True), settings, SOURCES) == expected
+
+
+def test_the_job_with_a_workspace() -> None:
+    """With a workspace the parts come from and go to the runner's own folder there, and no ConfigMap brings any."""
+    place = {"folder": "/opt/sandbox-parts", "out": "/opt/sandbox-parts", "cap_bytes": None, "advice": ""}
+    expected = carry_job(carry_settings(head=[HEAD, 4], dropped=[SMALL], **place))
+    add_volume(
+        expected,
+        {"name": "parts", "persistentVolumeClaim": {"claimName": "disk"}},
+        {"name": "parts", "mountPath": "/opt/sandbox-parts", "subPath": "sandbox-parts-0f"},
+    )
+    security = expected["spec"]["template"]["spec"]["securityContext"]
+    security.update(fsGroup=65534, fsGroupChangePolicy="OnRootMismatch")
+    request = replace(CARRY, place="parts-0f", dropped=(SMALL,))
+    assert manifests.job(request, PodSettings(image="python:3.11-slim", workspace="disk"), SOURCES) == expected
+
+
+def test_the_sweep() -> None:
+    """What empties a runner's folder on the workspace is a sandbox like any other, which sees that folder and no guest."""
+    expected = copy.deepcopy(JOB)
+    labels = {**LABELS, "sandbox-kernel/session": "parts-0f"}
+    expected["metadata"].update(name="sandbox-parts-0f-sweep", labels=labels)
+    expected["spec"]["activeDeadlineSeconds"] = 120 + 60 + 30 + 1 + 60
+    expected["spec"]["template"]["metadata"]["labels"] = labels
+    spec = expected["spec"]["template"]["spec"]
+    spec["activeDeadlineSeconds"] = 120 + 60 + 30 + 1
+    spec["securityContext"].update(fsGroup=65534, fsGroupChangePolicy="OnRootMismatch")
+    container = spec["containers"][0]
+    container["resources"]["limits"].update(cpu="1000m", memory="2048Mi")
+    home, tmp = ({"name": name, "emptyDir": {"medium": "Memory", "sizeLimit": "512Mi"}} for name in ("home", "tmp"))
+    spec["volumes"] = [home, tmp]
+    container["volumeMounts"] = [mount for mount in container["volumeMounts"] if mount["name"] in ("home", "tmp")]
+    add_volume(
+        expected,
+        {"name": "parts", "persistentVolumeClaim": {"claimName": "disk"}},
+        {"name": "parts", "mountPath": "/opt/sandbox-parts", "subPath": "sandbox-parts-0f"},
+    )
+    made = manifests.sweep_job("parts-0f", PodSettings(image="python:3.11-slim", workspace="disk"))
+    command = made["spec"]["template"]["spec"]["containers"][0]["command"]
+    container["command"] = ["python3", "-c", command[2], "/opt/sandbox-parts"]
+    assert made == expected
+
+
+def test_the_sweep_removes_everything(tmp_path: Path) -> None:
+    """The program of the sweep removes files, links and directories, and follows no link out of the folder."""
+    folder, other = tmp_path / "parts", tmp_path / "other"
+    (folder / "deep" / "deeper").mkdir(parents=True)
+    other.mkdir()
+    for path in (folder / HEAD, folder / "deep" / "deeper" / "x", other / "kept"):
+        path.write_bytes(b"x")
+    (folder / "to-a-directory").symlink_to(other)
+    (folder / "to-nothing").symlink_to(tmp_path / "nothing")
+    command = manifests.sweep_job("p", PodSettings(image="i"))["spec"]["template"]["spec"]["containers"][0]["command"]
+    subprocess.run([sys.executable, *command[1:3], str(folder)], check=True)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["kept", "other", "parts"]
+
+
+def test_state_in_config_maps() -> None:
+    """Small parts go together, larger ones alone, and one that no ConfigMap holds in several entries that go on from it."""
+    entries = [{f"{LARGE}.1": b"d"}, {f"{LARGE}.0": b"d" * (FULL)}, {ALONE: PARTS[ALONE]}, {HEAD: b"head", SMALL: b""}]
+    assert configmaps.state_config_maps(PARTS, CREATED) == [
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": state_name(*data), "labels": LABELS, "ownerReferences": [OWNER]},
+            "immutable": True,
+            "binaryData": {key: base64.b64encode(value).decode() for key, value in data.items()},
+        }
+        for data in entries
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        pytest.param({}, [], id="nothing"),
+        pytest.param({HEAD: 0}, [[(HEAD, 0, 0)]], id="no bytes"),
+        pytest.param({ALONE: FULL}, [[(ALONE, 0, FULL)]], id="as much as one holds"),
+        pytest.param({ALONE: FULL + 1}, [[(f"{ALONE}.1", FULL, FULL + 1)], [(f"{ALONE}.0", 0, FULL)]], id="a byte more"),
+        pytest.param(
+            {f"{i:064d}": 131_071 for i in range(6)},
+            [[(f"{i:064d}", 0, 131_071) for i in range(5)], [(f"{5:064d}", 0, 131_071)]],
+            id="more small ones than one holds",
+        ),
+    ],
+)
+def test_where_state_lies(sizes: dict[str, int], expected: list[list[tuple[str, int, int]]]) -> None:
+    """Every byte of every part is in one entry, and no ConfigMap holds more than it can."""
+    layout = configmaps.state_layout(sizes, "0a1b2c3d4e")
+    assert list(layout.values()) == expected
+    assert list(layout) == [state_name(*(key for key, _, _ in entries)) for entries in expected]
+    assert all(sum(end - at for _, at, end in entries) <= FULL for entries in layout.values())
+
+
+def test_what_has_not_changed_has_the_same_name() -> None:
+    """A larger part's ConfigMaps do not depend on the parts beside it, in one session; another session has its own."""
+    before = configmaps.state_layout({HEAD: 4, ALONE: 131_072, LARGE: 2 * MIB}, "s")
+    after = configmaps.state_layout({SMALL: 5, ALONE: 131_072, LARGE: 2 * MIB}, "s")
+    assert len(before) == len(after) == 5
+    assert len(before.keys() & after.keys()) == 4
+    assert not before.keys() & configmaps.state_layout({HEAD: 4, ALONE: 131_072, LARGE: 2 * MIB}, "t").keys()
+
+
+def test_deadlines_leave_time_to_carry_out() -> None:
+    """A cell that took all its time still has what carrying its state out may take."""
+    fresh, carry = (manifests.pod_deadline_s(replace(REQUEST, mode=mode)) for mode in ("fresh", "carry"))
+    assert carry == fresh + 120
+
+
+def test_the_longest_deadlines_are_admitted() -> None:
+    """A cell without a timeout on a node pool that grows for an hour stays within what deploy/ admits."""
+    request = replace(CARRY, timeout_s=None, limits=replace(LIMITS, start_s=3600.0))
+    spec = manifests.job(request, PodSettings(image="i"), SOURCES)["spec"]
+    assert spec["template"]["spec"]["activeDeadlineSeconds"] <= 90_600
+    assert spec["activeDeadlineSeconds"] <= 94_200
+
+
+# -- all of them -------------------------------------------------------------------------------------------------------
+
+
 def test_our_labels_win() -> None:
     """A site cannot give a Job a label that makes it look like another session's."""
     labels = {"sandbox-kernel/session": "other", "app.kubernetes.io/managed-by": "other"}
@@ -199,17 +392,17 @@ def test_the_guests_config_map() -> None:
         "immutable": True,
         "data": SOURCES,
     }
-    assert manifests.guest_config_map(SOURCES, CREATED) == expected
+    assert configmaps.guest_config_map(SOURCES, CREATED) == expected
 
 
 def test_the_guests_name_follows_its_content() -> None:
     """Another content or another file name is another ConfigMap; the order of the files is not."""
     names = [
-        manifests.guest_config_map_name(sources)
+        configmaps.guest_config_map_name(sources)
         for sources in (SOURCES, {**SOURCES, "wire.py": "x"}, {"wire2.py": "# the words\n", "__init__.py": ""}, {"a": ""})
     ]
     assert len(set(names)) == len(names)
-    assert manifests.guest_config_map_name(dict(reversed(SOURCES.items()))) == GUEST_NAME
+    assert configmaps.guest_config_map_name(dict(reversed(SOURCES.items()))) == GUEST_NAME
 
 
 def test_the_mailbox() -> None:
@@ -222,13 +415,13 @@ def test_the_mailbox() -> None:
         "immutable": True,
         "binaryData": {"0.json": base64.b64encode(message).decode()},
     }
-    assert manifests.mail_config_map(message, CREATED) == expected
+    assert configmaps.mail_config_map(message, CREATED) == expected
 
 
 def test_what_a_mailbox_holds() -> None:
     """A ConfigMap holds a mebibyte of values and not a byte more."""
-    assert manifests.room_for_message(b"x" * 1_048_576)
-    assert not manifests.room_for_message(b"x" * 1_048_577)
+    assert configmaps.room_for_message(b"x" * 1_048_576)
+    assert not configmaps.room_for_message(b"x" * 1_048_577)
 
 
 def test_names_fit() -> None:
@@ -245,18 +438,21 @@ def test_builders_share_nothing() -> None:
     made["spec"]["template"]["spec"]["containers"][0]["env"].clear()
     made["metadata"]["labels"]["x"] = "y"
     made["metadata"]["annotations"]["x"] = "y"
-    guest = manifests.guest_config_map(SOURCES, CREATED)
+    guest = configmaps.guest_config_map(SOURCES, CREATED)
     guest["data"].clear()
     guest["metadata"]["labels"].clear()
     assert manifests.job(REQUEST, settings, SOURCES) == JOB
-    assert manifests.guest_config_map(SOURCES, CREATED)["data"] == SOURCES
+    assert configmaps.guest_config_map(SOURCES, CREATED)["data"] == SOURCES
 
 
 def test_every_object_is_json() -> None:
     """What is made can be sent as it is."""
     for made in (
         manifests.job(REQUEST, PodSettings(image="i"), SOURCES),
-        manifests.guest_config_map(SOURCES, CREATED),
-        manifests.mail_config_map(b"x", CREATED),
+        configmaps.guest_config_map(SOURCES, CREATED),
+        configmaps.mail_config_map(b"x", CREATED),
+        *configmaps.state_config_maps(PARTS, CREATED),
+        manifests.job(CARRY, PodSettings(image="i"), SOURCES),
+        manifests.sweep_job("p", PodSettings(image="i", workspace="w")),
     ):
         assert json.loads(json.dumps(made)) == made

@@ -43,7 +43,7 @@ LIMITS = Limits(memory_mib=512)
             id="memory",
         ),
         pytest.param(
-            wire.Finished("error", 4, reason="it left with status 4"), 30.0, "CellDied", "it left with status 4", id="died"
+            wire.Finished("error", 4, reason="it left with status 4"), 30.0, "CellDied", "it left with status 4.", id="died"
         ),
         pytest.param(
             wire.Finished("error"),
@@ -64,6 +64,21 @@ def test_an_interrupt_looks_like_pythons() -> None:
     """Whoever interrupts a cell reads KeyboardInterrupt and no more."""
     expected = wire.Error("KeyboardInterrupt", "", ["KeyboardInterrupt"])
     assert outcomes.explain(wire.Finished("interrupted", 130), wire.Cell(1, ""), LIMITS) == expected
+
+
+@pytest.mark.parametrize(
+    ("finished", "said"),
+    [
+        pytest.param(wire.Finished("error", 4, reason="it left"), "it left. " + outcomes.ROLLED_BACK, id="died"),
+        pytest.param(wire.Finished("interrupted", 130), outcomes.ROLLED_BACK, id="interrupted"),
+        pytest.param(wire.Finished("error", reason="no room", lives=True), "no room.", id="its process goes on"),
+    ],
+)
+def test_a_session_that_keeps_state_says_that_it_goes_back(finished: wire.Finished, said: str) -> None:
+    """Where state is kept, whoever ends a cell is told what the next one starts from; but only when it was ended."""
+    error = outcomes.explain(finished, wire.Cell(1, ""), LIMITS, rolls_back=True)
+    assert error.value == said
+    assert error.traceback == [f"{error.name}: {said}"]
 
 
 @pytest.mark.parametrize("outcome", wire.GUEST_OUTCOMES[1:])

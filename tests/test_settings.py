@@ -21,12 +21,13 @@ from sandbox_kernel.settings import check_options, from_files, from_keywords, fr
 NAMES = {
     "Runner": [
         *("backend_name", "timeout_s", "start_timeout_s", "memory_mib", "cpu_millis", "processes", "disk_mib", "output_mib"),
+        *("state", "history_points", "history_mib"),
     ],
-    "LocalBackend": ["runsc", "python", "mounts", "environment", "home"],
+    "LocalBackend": ["runsc", "python", "mounts", "environment", "preload", "home"],
     "KubernetesBackend": [
         *("image", "command", "namespace", "kubeconfig", "context", "runtime_class", "image_pull_policy"),
         *("image_pull_secrets", "service_account", "node_selector", "tolerations", "labels", "annotations", "environment"),
-        *("cpu_request_millis", "memory_request_mib", "ttl_s", "patience_s"),
+        *("cpu_request_millis", "memory_request_mib", "ttl_s", "patience_s", "inline_mib", "workspace"),
     ],
 }
 
@@ -331,6 +332,9 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
         "processes": 100,
         "disk_mib": 512,
         "output_mib": 8.0,
+        "state": "",
+        "history_points": 20,
+        "history_mib": 2048.0,
     }
     assert (LocalBackend().mounts, LocalBackend().environment) == ([], {})
     assert KubernetesBackend().runtime_class == "gvisor"

@@ -9,6 +9,8 @@ import pytest
 
 from sandbox_kernel.guest import wire
 
+DIGEST = "0123456789abcdef" * 4
+
 #: Every event with the bytes that stand for it; read in both directions.
 EVENTS = [
     pytest.param(wire.Ready("3.11.2", "Linux 4.4.0"), b'["ready",{"python":"3.11.2","system":"Linux 4.4.0"}]', id="ready"),
@@ -46,14 +48,33 @@ EVENTS = [
     pytest.param(wire.Heartbeat(), b'["heartbeat",{}]', id="heartbeat"),
     pytest.param(
         wire.Finished("ok", 0, 0.5, 0.25),
-        b'["finished",{"outcome":"ok","exit_status":0,"wall_s":0.5,"cpu_s":0.25,"reason":null}]',
+        b'["finished",{"outcome":"ok","exit_status":0,"wall_s":0.5,"cpu_s":0.25,"reason":null,"lives":false}]',
         id="finished",
     ),
     pytest.param(
         wire.Finished("out_of_memory", 137, 2, None, "too much"),
-        b'["finished",{"outcome":"out_of_memory","exit_status":137,"wall_s":2,"cpu_s":null,"reason":"too much"}]',
+        b'["finished",{"outcome":"out_of_memory","exit_status":137,"wall_s":2,"cpu_s":null,'
+        b'"reason":"too much","lives":false}]',
         id="finished badly",
     ),
+    pytest.param(
+        wire.Finished("error", 1, 1, 1, lives=True),
+        b'["finished",{"outcome":"error","exit_status":1,"wall_s":1,"cpu_s":1,"reason":null,"lives":true}]',
+        id="finished, and its process goes on",
+    ),
+    pytest.param(wire.Names([["x", "int", 28]]), b'["names",{"names":[["x","int",28]]}]', id="names"),
+    pytest.param(
+        wire.Part(DIGEST, 5, 2, "YWJj"),
+        b'["part",{"digest":"' + DIGEST.encode() + b'","size":5,"offset":2,"data":"YWJj"}]',
+        id="part",
+    ),
+    pytest.param(
+        wire.Saved([[DIGEST, 5]], [["x", "it is a socket"]]),
+        b'["saved",{"parts":[["' + DIGEST.encode() + b'",5]],"lost":[["x","it is a socket"]]}]',
+        id="saved",
+    ),
+    pytest.param(wire.NotSaved("too late"), b'["not_saved",{"reason":"too late"}]', id="not saved"),
+    pytest.param(wire.Unloadable("cut"), b'["unloadable",{"reason":"cut"}]', id="unloadable"),
 ]
 
 
@@ -88,7 +109,8 @@ def test_messages_are_read_as_written() -> None:
         silent=True,
     )
     assert wire.load_message(wire.dump(cell)) == cell
-    assert wire.load_message(wire.dump(wire.Cell(1, ""))) == wire.Cell(1, "")
+    others = (wire.Cell(1, ""), wire.Wake("abc", anew=True), wire.Ask())
+    assert [wire.load_message(wire.dump(message)) for message in others] == list(others)
 
 
 def test_fields_with_a_default_may_be_missing() -> None:
@@ -148,6 +170,7 @@ def test_what_is_no_event_is_none(data: bytes) -> None:
     assert wire.load_event(data) is None
 
 
+PART = {"digest": DIGEST, "size": 1, "offset": 0, "data": "YQ=="}
 #: For each field of each event, values that may not stand there.
 WRONG_VALUES: list[tuple[str, dict[str, Any], str, list[Any]]] = [
     ("ready", {"python": "3", "system": "L"}, "python", [None, 3, ["3"]]),
@@ -175,15 +198,35 @@ WRONG_VALUES: list[tuple[str, dict[str, Any], str, list[Any]]] = [
     ("finished", {"outcome": "ok"}, "wall_s", [None, -1, "1", True, 1e9, 10**400]),
     ("finished", {"outcome": "ok"}, "cpu_s", [-0.1, "1", False, 1e300]),
     ("finished", {"outcome": "ok"}, "reason", [1, [], {}]),
+    ("finished", {"outcome": "ok"}, "lives", [None, 0, 1, "true"]),
+    (
+        "names",
+        {"names": [["x", "int", 1]]},
+        "names",
+        [None, "x", {"x": 1}, ["x"], [["x"]], [["x", "int", 1, 1]], [["x", "", -1]]],
+    ),
+    (
+        "part",
+        PART,
+        "digest",
+        [None, "", "../" + "a" * 61, "A" * 64, "a" * 63, "a" * 65, "a" * 63 + "/", "\u0661" * 64, ["a"] * 64],
+    ),
+    ("part", PART, "size", [None, -1, 1.5, "1", True]),
+    ("part", PART, "offset", [None, -1, 0.0, "0", False]),
+    ("part", PART, "data", [None, 1, ["YQ=="]]),
+    ("saved", {"parts": []}, "parts", [None, {}, [DIGEST], [[DIGEST]], [[DIGEST, -1]], [["../x", 1]], [[1, DIGEST]]]),
+    ("saved", {"parts": []}, "lost", [None, {"x": "y"}, ["x"], [["x"]], [["x", 1]], [["x", "y", "z"]]]),
+    ("not_saved", {"reason": "a"}, "reason", [None, 1, ["a"]]),
+    ("unloadable", {"reason": "a"}, "reason", [None, 1, ["a"]]),
 ]
 
 
 @pytest.mark.parametrize(
     ("kind", "fields", "name", "value"),
     [
-        pytest.param(kind, fields, name, value, id=f"{kind}.{name}={str(value)[:20]}")
+        pytest.param(kind, fields, name, value, id=f"{kind}.{name} {number}={str(value)[:20]}")
         for kind, fields, name, values in WRONG_VALUES
-        for value in values
+        for number, value in enumerate(values)
     ],
 )
 def test_a_wrong_type_is_no_event(kind: str, fields: dict[str, Any], name: str, value: object) -> None:
@@ -217,3 +260,5 @@ def test_wrong_messages_are_none() -> None:
         assert wire.load_message(data) is None
     assert wire.load_message(b'["cell",{"number":1,"code":"1","files":{"a":1}}]') is None
     assert wire.load_message(b'["cell",{"number":1,"code":"1","timeout_s":-1}]') is None
+    for data in (b'["wake",{}]', b'["wake",{"session":1}]', b'["wake",{"session":"a","anew":1}]', b'["ask",{"x":1}]'):
+        assert wire.load_message(data) is None

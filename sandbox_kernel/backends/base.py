@@ -1,63 +1,34 @@
 """The seam between the runner and what makes sandboxes.
 
 A backend moves bytes and makes sandboxes. It does not know events, cells or Jupyter. The runner calls ``start`` for each
-cell, reads ``lines`` until they end, delivers one message once the guest is ready, and always calls ``close``. There is
-one way to stop a cell: ``kill``. The lines then end, and the runner knows why it killed.
+cell, reads ``lines`` until they end, delivers a message once the guest is ready, and always calls ``close``. There is one
+way to stop a cell: ``kill``. The lines then end, and the runner knows why it killed.
+
+Where the backend itself keeps the state (mode ``exact``), ``save`` is called between two cells; the sandbox is then closed
+and another is started from what save() returned.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
 
-from ..limits import Limits
+from .terms import Check, Ending, Request, Snapshot
 
-
-@dataclass(frozen=True)
-class Request:
-    """What a sandbox is wanted for.
-
-    Attributes:
-        session: Names the session in the names and labels of objects: lower case letters and digits.
-        number: Counts the sandboxes of the session.
-        limits: What the sandbox may use.
-        timeout_s: What the cell may take, for deadlines that hold without us. None: no limit.
-    """
-
-    session: str
-    number: int
-    limits: Limits
-    timeout_s: float | None
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How a sandbox ended, as far as its backend can tell.
-
-    Attributes:
-        outcome: ``out_of_memory``, ``timeout``, ``error`` (it ended by itself, too early) or ``lost``.
-        reason: One sentence that names the object and what was seen.
-        exit_status: The container's, when there is one.
-    """
-
-    outcome: str
-    reason: str
-    exit_status: int | None = None
-
-
-@dataclass(frozen=True)
-class Check:
-    """One line of ``doctor``: what was looked at, how it is, and the command that mends it."""
-
-    name: str
-    ok: bool
-    found: str
-    mend: str = ""
+__all__ = ["Backend", "Check", "Ending", "Request", "Sandbox", "Snapshot"]
 
 
 class Sandbox(Protocol):
-    """One sandbox, for one cell."""
+    """One sandbox, for one cell.
+
+    Attributes:
+        frames: The number of the first frame it will send.
+        restored: The guest comes from an image: it says Ready only when it has been woken.
+    """
+
+    frames: int
+    restored: bool
 
     def lines(self) -> AsyncIterator[bytes]:
         """Yield each line of the container's stdout, without its newline, until the container has ended. A line may come
@@ -65,13 +36,18 @@ class Sandbox(Protocol):
         """
 
     async def deliver(self, message: bytes) -> None:
-        """Put a message into the mailbox. Called once per message, after the guest's Ready."""
+        """Put a message into the mailbox. Called once per message, after the guest's Ready or to wake it."""
 
     async def remind(self) -> None:
         """Called about every second while the guest has not taken its message. Must not deliver it twice."""
 
     def waiting_for(self) -> str:
         """Say in a sentence what keeps it from being ready."""
+
+    async def save(self, folder: Path) -> Snapshot:
+        """Save all of it in the new directory ``folder``; it stands still until close(). Its ``frames`` are for the caller
+        to tell, who has heard them. Raises StateNotSaved: then nothing is in ``folder``, and ``alive`` tells if it goes on.
+        """
 
     async def kill(self) -> None:
         """End it now. The lines end. May be called at any time, also twice."""
@@ -84,10 +60,25 @@ class Sandbox(Protocol):
 
 
 class Backend(Protocol):
-    """Makes sandboxes. Belongs to one event loop."""
+    """Makes sandboxes. Belongs to one event loop.
+
+    Attributes:
+        modes: The ways to keep state that it has, its default first.
+    """
+
+    modes: tuple[str, ...]
+
+    @property
+    def keeps_parts(self) -> bool:
+        """Whether the parts of carried state lie with it, and the host knows no more than their digests."""
 
     async def start(self, request: Request) -> Sandbox:
-        """Make a sandbox. Returns as soon as there is something to close. Raises BackendUnavailable or SandboxRefused."""
+        """Make a sandbox. Returns as soon as there is something to close. Raises BackendUnavailable, SandboxRefused, or
+        StateUnusable when its snapshot cannot be started from here and now.
+        """
+
+    async def needs(self, request: Request) -> Mapping[str, Any] | None:
+        """Return what an exact snapshot of such a sandbox depends on, as JSON. None: there are none here."""
 
     async def check(self) -> list[Check]:
         """Look at everything a sandbox needs, for ``doctor``. Raises nothing."""

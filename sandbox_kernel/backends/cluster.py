@@ -267,7 +267,7 @@ class Cluster:
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
             raise ApiError(0, "Connection", str(error) or type(error).__name__) from error
 
-    async def _send(  # noqa: PLR0917 - what a request is made of
+    async def _send(
         self,
         method: str,
         path: str,

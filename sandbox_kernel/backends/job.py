@@ -4,19 +4,24 @@ The Job is created first; the ConfigMaps it mounts are created after it, owned b
 followed from the moment the container runs, read again from the start when the connection is cut (frames are numbered, so
 what comes twice is dropped) and read a last time after the container has ended. The end of a cell is taken from its trailer
 in the log; the pod's state is asked only when there is none, because the Job controller tells by the second.
+
+A Job whose guest has carried its state out ends by itself, and is left until the next one of the session has taken over the
+ConfigMaps that both mount: what has not changed is then neither sent again nor waited for.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
-from ..errors import BackendError, ConfigurationError, SandboxRefused
-from . import manifests, podstatus
-from .base import Ending, Request
+from ..errors import BackendError, ConfigurationError, SandboxRefused, StateNotSaved, StateUnusable
+from . import configmaps, manifests, podstatus
+from .base import Ending, Request, Snapshot
 from .cluster import ApiError, Cluster, hang_up, translated
 from .pods import Pods
 
@@ -28,22 +33,49 @@ LOOK_S = 1.0
 ASK_S = 5.0
 #: How long the kubelet may take to say how a container ended.
 ENDING_S = 10.0
+#: Attempts to own a ConfigMap that others make and lose at the same moment.
+TRIES = 3
+#: Frames that begin the guest's word that the state is out. A hint: whoever forges one is let live for a moment longer.
+_CARRIED_OUT = re.compile(rb'sk1 [0-9]+ [+.] \["saved",')
+#: Events of a pod that has its volumes.
+_MOUNTED = ("Pulling", "Pulled", "Created", "Started")
 
 
 class JobSandbox:
     """One Job."""
 
+    frames = 0
+    restored = False
+
     def __init__(
-        self, cluster: Cluster, pods: Pods, request: Request, patience_s: float, closed: Callable[[JobSandbox], None]
+        self,
+        cluster: Cluster,
+        pods: Pods,
+        request: Request,
+        patience_s: float,
+        closed: Callable[[JobSandbox], None],
+        part: Callable[[JobSandbox], None],
     ) -> None:
+        """``closed`` is told when the Job is deleted, ``part`` when it is left to whoever calls remove()."""
         self.name = manifests.job_name(request)
         self._patience_s = patience_s
+        self.session = request.session
+        self.place = request.place
+        #: Whether its container has run, so that something may be in its place.
+        self.has_run = False
         self._closed = closed
+        self._part = part
         self._cluster = cluster
         self._pods = pods
         self._request = request
-        self._job: dict[str, Any] | None = None
+        self.job: dict[str, Any] | None = None
         self._log: Any = None
+        self._sources: Mapping[str, str] = {}
+        self._state: dict[str, bytes] = {}
+        #: Names of the ConfigMaps that its pod mounts, but for the mailbox.
+        self.shares: frozenset[str] = frozenset()
+        self._carried_out = False
+        self._parted = False
         self._killed = False
         self._deleted = False
         self._closing = asyncio.Lock()
@@ -51,20 +83,45 @@ class JobSandbox:
         self._status: podstatus.Status = podstatus.Waiting()
         self._event_trouble: podstatus.Trouble | None = None
 
-    async def start(self, body: dict[str, Any], sources: Mapping[str, str]) -> None:
-        """Create the Job and what it needs to run."""
-        self._job = await self._cluster.create("jobs", body)
-        await self._share_guest(sources)
+    async def start(self, body: dict[str, Any], sources: Mapping[str, str], last: JobSandbox | None = None) -> None:
+        """Create the Job and what it needs to run. ``last`` is the session's last Job, if it is still there."""
+        self._sources, self._state = sources, await asyncio.to_thread(self._parts)
+        if last is not None and last.job is not None:
+            # With an owner that there is, what is new is there before the pod: the kubelet tries again half a second later
+            # when it does not find one, then later and later.
+            new = [item for item in self._config_maps(last.job) if item["metadata"]["name"] not in last.shares]
+            await _all(self._share(item, new=True) for item in new)
+        self.job = await self._cluster.create("jobs", body)
+        await self._share_all()
 
-    async def _share_guest(self, sources: Mapping[str, str]) -> None:
-        """Make our Job one of the owners of the guest's ConfigMap: it goes when the last of them goes."""
-        assert self._job is not None
-        body = manifests.guest_config_map(sources, self._job)
+    async def _share_all(self) -> None:
+        """Make our Job one of the owners of each ConfigMap that it mounts; make those that are not there."""
+        assert self.job is not None
+        bodies = self._config_maps(self.job)
+        self.shares = frozenset(body["metadata"]["name"] for body in bodies)
+        await _all(self._share(body) for body in bodies)
+
+    def _config_maps(self, job: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return [configmaps.guest_config_map(self._sources, job), *configmaps.state_config_maps(self._state, job)]
+
+    def _parts(self) -> dict[str, bytes]:
+        """Return the parts of the state that we bring. Raises StateUnusable."""
+        snapshot, folder = self._request.snapshot, self._request.folder
+        if snapshot is None or folder is None:
+            return {}
+        try:
+            return {digest: (folder / digest).read_bytes() for digest, _ in snapshot.parts}
+        except OSError as error:
+            raise StateUnusable(f"A part of the saved state cannot be read: {error.strerror}.", damaged=True) from error
+
+    async def _share(self, body: dict[str, Any], *, new: bool = False) -> None:
+        """Make our Job one of the owners of a ConfigMap: it goes when the last of them goes."""
         owners = {"metadata": {"ownerReferences": body["metadata"]["ownerReferences"]}}
-        for _ in range(3):
+        for attempt in range(TRIES):
             try:
-                await self._cluster.patch("configmaps", body["metadata"]["name"], owners)
-                return
+                if attempt > 0 or not new:
+                    await self._cluster.patch("configmaps", body["metadata"]["name"], owners)
+                    return
             except ApiError as error:
                 if error.status != 404:
                     raise
@@ -72,7 +129,7 @@ class JobSandbox:
                 await self._cluster.create("configmaps", body)
                 return
             except ApiError as error:
-                if error.status != 409:
+                if error.status != 409 or attempt == TRIES - 1:
                     raise
 
     # -- the wire
@@ -105,6 +162,7 @@ class JobSandbox:
                 async for chunk in self._log.content.iter_any():
                     *lines, rest = (rest + chunk).split(b"\n")
                     for line in lines:
+                        self._carried_out = self._carried_out or _CARRIED_OUT.match(line) is not None
                         yield line
                     rest = rest[:LINE_BYTES]
         except ApiError as error:
@@ -122,6 +180,7 @@ class JobSandbox:
             await self._look()
             now = time.monotonic()
             if isinstance(self._status, podstatus.Running | podstatus.Ended):
+                self.has_run = True
                 return
             if now - asked > (LOOK_S if self._pods.get(self.name) is None else ASK_S):
                 asked = now
@@ -136,10 +195,24 @@ class JobSandbox:
     async def _ask(self) -> None:
         """Look beyond the watch, which may be dead, and at what only events tell."""
         if self._pods.get(self.name) is None:
-            self._event_trouble = podstatus.read_events(await self._events(self._job))
+            self._event_trouble = podstatus.read_events(await self._events(self.job))
         else:
-            self._event_trouble = podstatus.read_pod_events(await self._events(self._pods.get(self.name)))
+            self._event_trouble = await self._mount_trouble()
         await self._look(refresh=True)
+
+    async def _mount_trouble(self) -> podstatus.Trouble | None:
+        """Say what keeps the pod from having its volumes; a ConfigMap of ours that is missing is made again.
+
+        The garbage collector of Kubernetes before 1.34 may delete one whose owners changed while it looked.
+        """
+        events = await self._events(self._pods.get(self.name))
+        if any(event.get("reason") in _MOUNTED for event in events):
+            return None  # An event stays for an hour, also of what has long passed.
+        trouble = podstatus.read_pod_events(events)
+        if trouble is not None and trouble.reason == "FailedMount" and 'configmap "sandbox-' in trouble.message:
+            await self._share_all()
+            return None
+        return trouble
 
     async def _raise_if_hopeless(self, trouble: podstatus.Trouble, lasted_s: float) -> None:
         if not trouble.final:
@@ -168,14 +241,14 @@ class JobSandbox:
 
     async def deliver(self, message: bytes) -> None:
         """See :class:`.base.Sandbox`."""
-        assert self._job is not None
-        if not manifests.room_for_message(message):
+        assert self.job is not None
+        if not configmaps.room_for_message(message):
             raise ConfigurationError(
-                f"The cell and its files are {len(message)} bytes; a ConfigMap holds {manifests.CONFIG_MAP_BYTES}.",
+                f"The cell and its files are {len(message)} bytes; a ConfigMap holds {configmaps.CONFIG_MAP_BYTES}.",
                 "Send less, or put the files into the image.",
             )
         try:
-            await self._cluster.create("configmaps", manifests.mail_config_map(message, self._job))
+            await self._cluster.create("configmaps", configmaps.mail_config_map(message, self.job))
         except ApiError as error:
             raise translated(error, f"delivering the cell to {self.name}", self._cluster.host) from error
         with contextlib.suppress(BackendError):  # It is delivered; the next reminder is not far.
@@ -195,6 +268,10 @@ class JobSandbox:
                 raise translated(error, f"reminding {self.name}", self._cluster.host) from error
 
     # -- the end
+
+    async def save(self, folder: Path) -> Snapshot:  # noqa: ARG002 - the seam's
+        """See :class:`.base.Sandbox`."""
+        raise StateNotSaved("A Job cannot be saved as a whole.", "Set Runner.state to carry.", alive=True)
 
     def waiting_for(self) -> str:
         """See :class:`.base.Sandbox`."""
@@ -223,12 +300,38 @@ class JobSandbox:
 
     async def close(self) -> None:
         """See :class:`.base.Sandbox`."""
+        if self._carried_out and not self._request.place:
+            if not self._parted:
+                self._parted = True
+                self._part(self)
+            return
+        await self.remove()
+
+    async def has_ended(self, wait_s: float) -> bool:
+        """Tell whether the container ends by itself within this time."""
+        until = time.monotonic() + wait_s
+        while (left_s := until - time.monotonic()) > 0:
+            await self._look()
+            if isinstance(self._status, podstatus.Ended):
+                return True
+            await self._pods.changed(min(left_s, LOOK_S))
+        return False
+
+    async def remove(self) -> None:
+        """Delete the Job, and with it what nobody else owns. Raises BackendError. May be called twice."""
         # One at a time: whoever comes second (an interrupt is still deleting) may close the connection when we return.
         async with self._closing:
-            if self._job is not None and not self._deleted:
+            if self.job is not None and not self._deleted:
                 try:
-                    await self._cluster.delete("jobs", self.name, self._job["metadata"]["uid"])
+                    await self._cluster.delete("jobs", self.name, self.job["metadata"]["uid"])
                 except ApiError as error:
                     raise translated(error, f"deleting {self.name}", self._cluster.host) from error
             self._deleted = True
         self._closed(self)
+
+
+async def _all(calls: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Do all of them at once; raise the first of what went wrong, when all are done."""
+    for problem in await asyncio.gather(*calls, return_exceptions=True):
+        if problem is not None:
+            raise problem

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 
 from traitlets import Dict, Float, Integer, List, Unicode
 from traitlets.config import LoggingConfigurable
 
-from ..errors import BackendUnavailable, ConfigurationError, SandboxError
-from ..limits import Limits
+from ..errors import BackendUnavailable, ConfigurationError, SandboxError, StateUnusable
+from ..limits import MIB, Limits
 from ..shipped import guest_sources
 from . import manifests
 from .base import Check, Request, Sandbox
 from .cluster import ApiError, Cluster, translated
+from .handover import Handover
 from .job import JobSandbox
 from .pods import Pods
 
 #: Labels the pods of one backend, for its watch.
 HOST_LABEL = "sandbox-kernel/host"
+#: What the guest may need beyond inline_mib, to say what there is.
+HEAD_MIB = 1.0
 
 
 class KubernetesBackend(LoggingConfigurable):
@@ -93,12 +97,29 @@ class KubernetesBackend(LoggingConfigurable):
         counts instead. Default: 10.""",
     ).tag(config=True)
 
+    workspace = Unicode(
+        "",
+        help="""Name of a PersistentVolumeClaim for state that is carried from cell to cell. Each runner has a folder of its
+        own on it. Empty (the default): state travels through the pods' logs and ConfigMaps, up to inline_mib.""",
+    ).tag(config=True)
+    inline_mib = Float(
+        4.0,
+        min=0.0,
+        max=16.0,
+        help="""How much state may be carried from cell to cell without a workspace, in MiB; larger variables are left
+        behind, and named. Default: 4, because a node keeps 10 MiB of a container's log. At most 16.""",
+    ).tag(config=True)
+
+    modes: tuple[str, ...] = ("carry", "fresh")
+
     def __init__(self, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self._id = secrets.token_hex(5)
         self._cluster: Cluster | None = None
         self._pods: Pods | None = None
         self._sandboxes: set[JobSandbox] = set()
+        self._handover = Handover(lambda: self.ttl_s, self.log)
+        self._places: set[str] = set()
         self._sources = guest_sources()
         self._opening = asyncio.Lock()
 
@@ -124,22 +145,44 @@ class KubernetesBackend(LoggingConfigurable):
             cpu_request_millis=self.cpu_request_millis,
             memory_request_mib=self.memory_request_mib,
             ttl_s=self.ttl_s,
+            workspace=self.workspace,
+            inline_mib=self.inline_mib,
         )
 
     async def start(self, request: Request) -> Sandbox:
         """See :class:`.base.Backend`."""
         body = manifests.job(request, self.pod_settings(), self._sources)
+        self._check_size(request)
         cluster, pods = await self._open()
-        sandbox = JobSandbox(cluster, pods, request, self.patience_s, self._forget)
+        sandbox = JobSandbox(cluster, pods, request, self.patience_s, self._forget, self._handover.keep)
         self._sandboxes.add(sandbox)
         try:
-            await sandbox.start(body, self._sources)
+            await sandbox.start(body, self._sources, self._handover.last(request.session))
         except BaseException as error:
             await asyncio.shield(sandbox.close())
             if isinstance(error, ApiError):
                 raise translated(error, f"creating {sandbox.name}", cluster.host) from error
             raise
+        self._handover.done(sandbox.session)
         return sandbox
+
+    def _check_size(self, request: Request) -> None:
+        """Raise StateUnusable when a state is too large to be brought: loaded from elsewhere, or by a guest that lies."""
+        snapshot = request.snapshot
+        if snapshot is not None and not request.place and snapshot.size > (self.inline_mib + HEAD_MIB) * MIB:
+            raise StateUnusable(
+                f"It has {snapshot.size / MIB:.1f} MiB. KubernetesBackend.inline_mib allows {self.inline_mib:g} MiB, and a "
+                "claim in KubernetesBackend.workspace any size.",
+                damaged=True,
+            )
+
+    @property
+    def keeps_parts(self) -> bool:
+        """See :class:`.base.Backend`."""
+        return bool(self.workspace)
+
+    async def needs(self, request: Request) -> None:
+        """See :class:`.base.Backend`. A cluster keeps no images of sandboxes for us."""
 
     async def _open(self) -> tuple[Cluster, Pods]:
         async with self._opening:
@@ -152,6 +195,8 @@ class KubernetesBackend(LoggingConfigurable):
 
     def _forget(self, sandbox: JobSandbox) -> None:
         self._sandboxes.discard(sandbox)
+        if sandbox.has_run and sandbox.place:
+            self._places.add(sandbox.place)
         if self._pods is not None:
             self._pods.forget(sandbox.name)
 
@@ -176,8 +221,13 @@ class KubernetesBackend(LoggingConfigurable):
                 await sandbox.close()
             except BackendUnavailable as error:
                 self.log.warning("A Job stays until its deadline: %s", error)
+        await self._handover.close()
         if self._pods is not None:
             await self._pods.close()
         if self._cluster is not None:
+            for place in self._places:
+                with contextlib.suppress(ApiError):  # deploy/README.md tells what is then left on the workspace.
+                    await self._cluster.create("jobs", manifests.sweep_job(place, self.pod_settings()))
+            self._places.clear()
             await self._cluster.close()
         self._cluster = self._pods = None

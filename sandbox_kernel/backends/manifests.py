@@ -1,33 +1,31 @@
 """Pure: the objects of one sandbox on Kubernetes.
 
-A Job with one pod that runs the guest, and two ConfigMaps that the Job owns: ``JOB-mail``, the mailbox, made when the cell
-is delivered, and the guest program, named by its content and shared by all Jobs that run it. Everything is gone when the
-Jobs are: they are deleted after the cell, and end by deadlines of their own should nobody be left to do it.
+A Job with one pod that runs the guest, and ConfigMaps that the Job owns: ``JOB-mail``, the mailbox, made when the cell is
+delivered; the guest program, named by its content and shared by all Jobs that run it; and the state that was carried out of
+the last cell, named by its content too, so that what has not changed is not sent again. Everything is gone when the Jobs
+are: they are deleted after the cell, and end by deadlines of their own should nobody be left to do it.
+
+State that is too large for that lies on a volume, the *workspace*, when there is one: each runner has a folder of its own
+there, and its sandboxes see no other.
 
 The pod meets Pod Security ``restricted`` and has no token, no service links, a read-only root and sized volumes.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..limits import MIB, Limits
 from .base import Request
-from .oci import GUEST, GUEST_PACKAGE, HOME, UID, guest_args
+from .configmaps import MANAGED_BY, SESSION_LABEL, guest_config_map_name, state_layout
+from .oci import GUEST, GUEST_PACKAGE, HOME, PARTS, SAVE_S, UID, carry_settings, guest_args, hash_seed
 
 CONTAINER = "cell"
 MAILBOX = "/mailbox"
-SESSION_LABEL = "sandbox-kernel/session"
 #: Changing it makes the kubelet look at the pod, and mount a ConfigMap that has appeared: 0.1 s instead of 45 to 90.
 TOUCH_ANNOTATION = "sandbox-kernel/touch"
-MANAGED_BY = {"app.kubernetes.io/managed-by": "sandbox-kernel"}
-
-#: The sum of a ConfigMap's values, a limit of the apiserver; a little is left for us.
-CONFIG_MAP_BYTES = 1_048_576
 #: For cells without a timeout: nothing runs for ever on somebody's cluster.
 LONGEST_S = 86_400
 #: How much later than our own timers the pod's deadline fires, and the Job's after it.
@@ -53,6 +51,8 @@ class PodSettings:
     cpu_request_millis: int = 100
     memory_request_mib: int = 256
     ttl_s: int = 60
+    workspace: str = ""
+    inline_mib: float = 4.0
 
 
 def job_name(request: Request) -> str:
@@ -60,56 +60,34 @@ def job_name(request: Request) -> str:
     return f"sandbox-{request.session}-{request.number}"
 
 
-def guest_config_map_name(sources: Mapping[str, str]) -> str:
-    """Return the name that the guest's content gives its ConfigMap."""
-    digest = hashlib.sha256(json.dumps(sorted(sources.items())).encode()).hexdigest()
-    return f"sandbox-guest-{digest[:16]}"
+def sweep_job(place: str, settings: PodSettings) -> dict[str, Any]:
+    """Return the Job that empties a runner's folder on the workspace, when it has ended. It goes by its own deadlines."""
+    request = Request(place, 0, Limits(), 60.0, place=place)
+    body = job(request, settings, {})
+    spec = body["spec"]["template"]["spec"]
+    body["metadata"]["name"] = f"sandbox-{place}-sweep"
+    spec["volumes"] = [volume for volume in spec["volumes"] if volume["name"] not in ("guest", "mailbox")]
+    container = spec["containers"][0]
+    container["command"] = [*settings.command, "-c", _SWEEP, PARTS]
+    container["volumeMounts"] = [mount for mount in container["volumeMounts"] if mount["name"] not in ("guest", "mailbox")]
+    return body
 
 
-def owner(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the ownerReference to a Job as the apiserver returned it."""
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "name": job["metadata"]["name"],
-        "uid": job["metadata"]["uid"],
-    }
-
-
-def guest_config_map(sources: Mapping[str, str], job: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the ConfigMap that holds the guest: file name to source."""
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {
-            "name": guest_config_map_name(sources),
-            "labels": dict(MANAGED_BY),
-            "ownerReferences": [owner(job)],
-        },
-        "immutable": True,
-        "data": dict(sources),
-    }
-
-
-def mail_config_map(message: bytes, job: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the ConfigMap that brings the cell. Immutable: a mailbox never changes what it has said."""
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {
-            "name": f"{job['metadata']['name']}-mail",
-            "labels": {**MANAGED_BY, SESSION_LABEL: job["metadata"]["labels"][SESSION_LABEL]},
-            "ownerReferences": [owner(job)],
-        },
-        "immutable": True,
-        "binaryData": {"0.json": base64.b64encode(message).decode("ascii")},
-    }
+#: A cell may have left anything there, directories too. What cannot be removed must not keep the rest.
+_SWEEP = """import os, shutil, sys
+for entry in os.scandir(sys.argv[1]):
+    if entry.is_dir(follow_symlinks=False):
+        shutil.rmtree(entry.path, ignore_errors=True)
+    else:
+        os.unlink(entry.path)
+"""
 
 
 def pod_deadline_s(request: Request) -> int:
     """Return the pod's ``activeDeadlineSeconds``. It counts from before the image is pulled, so the start is in it."""
     cell_s = LONGEST_S if request.timeout_s is None else request.timeout_s
-    return int(request.limits.start_s + cell_s + POD_GRACE_S) + 1
+    save_s = SAVE_S if request.mode == "carry" else 0.0
+    return int(request.limits.start_s + cell_s + save_s + POD_GRACE_S) + 1
 
 
 def job(request: Request, settings: PodSettings, sources: Mapping[str, str]) -> dict[str, Any]:
@@ -152,8 +130,11 @@ def _pod_spec(request: Request, settings: PodSettings, sources: Mapping[str, str
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_container(request, settings)],
-        "volumes": _volumes(request, sources),
+        "volumes": _volumes(request, settings, sources),
     }
+    if request.place:
+        # Or a volume is root's alone. Not by changing each file on it each time: it is everybody's.
+        spec["securityContext"].update(fsGroup=UID, fsGroupChangePolicy="OnRootMismatch")
     if settings.service_account:
         spec["serviceAccountName"] = settings.service_account
     if settings.node_selector:
@@ -173,7 +154,10 @@ def _container(request: Request, settings: PodSettings) -> dict[str, Any]:
         "rlimits": limits.guest_rlimits(),
         "memory_mib": limits.memory_mib,
     }
+    if request.mode == "carry":
+        guest_settings["carry"] = _carry(request, settings)
     environment = {"HOME": HOME, "PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": "agg", **settings.environment}
+    environment.update(hash_seed(request.session) if request.mode == "carry" else {})
     return {
         "name": CONTAINER,
         "image": settings.image,
@@ -204,11 +188,37 @@ def _container(request: Request, settings: PodSettings) -> dict[str, Any]:
             {"name": "mailbox", "mountPath": MAILBOX, "readOnly": True},
             {"name": "home", "mountPath": HOME},
             {"name": "tmp", "mountPath": "/tmp"},
+            *([_parts_mount(request)] if _has_parts(request) else []),
         ],
     }
 
 
-def _volumes(request: Request, sources: Mapping[str, str]) -> list[dict[str, Any]]:
+def _carry(request: Request, settings: PodSettings) -> dict[str, Any]:
+    if request.place:
+        return carry_settings(request, PARTS, PARTS)
+    advice = "To carry more than KubernetesBackend.inline_mib, set KubernetesBackend.workspace to a PersistentVolumeClaim."
+    return carry_settings(request, PARTS, "wire", cap_bytes=int(settings.inline_mib * MIB), advice=advice)
+
+
+def _has_parts(request: Request) -> bool:
+    return bool(request.place) or (request.mode == "carry" and request.snapshot is not None)
+
+
+def _parts_mount(request: Request) -> dict[str, Any]:
+    if request.place:
+        return {"name": "parts", "mountPath": PARTS, "subPath": f"sandbox-{request.place}"}
+    return {"name": "parts", "mountPath": PARTS, "readOnly": True}
+
+
+def _parts_volume(request: Request, settings: PodSettings) -> dict[str, Any]:
+    if request.place:
+        return {"name": "parts", "persistentVolumeClaim": {"claimName": settings.workspace}}
+    assert request.snapshot is not None
+    names = state_layout(dict(request.snapshot.parts), request.session)
+    return {"name": "parts", "projected": {"sources": [{"configMap": {"name": name}} for name in names]}}
+
+
+def _volumes(request: Request, settings: PodSettings, sources: Mapping[str, str]) -> list[dict[str, Any]]:
     # In memory, as locally: the size of an emptyDir on disk is no wall (400 MB went into 64 MiB), and who is over it is
     # evicted seconds later, log and all. This one answers ENOSPC.
     writable = {"medium": "Memory", "sizeLimit": f"{request.limits.disk_mib}Mi"}
@@ -218,9 +228,5 @@ def _volumes(request: Request, sources: Mapping[str, str]) -> list[dict[str, Any
         {"name": "mailbox", "configMap": {"name": f"{job_name(request)}-mail", "optional": True}},
         {"name": "home", "emptyDir": writable},
         {"name": "tmp", "emptyDir": dict(writable)},
+        *([_parts_volume(request, settings)] if _has_parts(request) else []),
     ]
-
-
-def room_for_message(message: bytes) -> bool:
-    """Tell whether a message fits into a mailbox."""
-    return len(message) <= CONFIG_MAP_BYTES

@@ -10,6 +10,7 @@ serves it; processors are bounded by affinity.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -17,11 +18,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..limits import MIB, Limits
+from .terms import Request
 
 UID = 65534
 HOME = "/home/sandbox"
 GUEST = "/opt/sandbox-kernel"
 GUEST_PACKAGE = "_sandbox_guest"
+#: What carrying the state out may take, beyond the cell's own time.
+SAVE_S = 120.0
+#: Where carried state comes in and goes out.
+PARTS = "/opt/sandbox-parts"
+NEW_PARTS = "/opt/sandbox-new-parts"
 
 #: Puts the shipped guest on the path and starts it; its settings follow as one argument.
 BOOT = f"import sys; sys.path.insert(0, {GUEST!r}); from {GUEST_PACKAGE}.__main__ import main; sys.exit(main(sys.argv[1]))"
@@ -128,21 +135,45 @@ def guest_args(python: Sequence[str], settings: Mapping[str, Any]) -> list[str]:
     return [*python, "-c", BOOT, json.dumps(settings)]
 
 
+def hash_seed(session: str) -> dict[str, str]:
+    """Return the variable that gives all sandboxes of a session the same order of sets, as one process has."""
+    return {"PYTHONHASHSEED": str(int(hashlib.sha256(session.encode()).hexdigest()[:8], 16))}
+
+
+def carry_settings(
+    request: Request, folder: str, out: str, *, cap_bytes: int | None = None, advice: str = ""
+) -> dict[str, Any]:
+    """Return the guest's settings for state that is carried; ``folder`` and ``out`` as the guest sees them."""
+    snapshot = request.snapshot
+    return {
+        "head": None if snapshot is None else list(snapshot.parts[0]),
+        "anew": request.anew,
+        "session": request.session,
+        "folder": folder,
+        "out": out,
+        "cap_bytes": cap_bytes,
+        "advice": advice,
+        "save_s": SAVE_S,
+        "dropped": list(request.dropped),
+    }
+
+
+#: Part of every checkpoint: they must be the same each time. Above all the network: an image does not hold that policy.
+FLAGS = [
+    "--platform=systrap",
+    "--network=none",
+    "--ignore-cgroups",
+    "--overlay2=none",
+    "--host-uds=none",
+    "--host-fifo=none",
+    # Without it, root's --root directory keeps a mount that nothing removes.
+    "--gofer-network-namespace=new",
+]
+
+
 def runsc_args(runsc: str, *, root: str, command: Sequence[str]) -> list[str]:
-    """Return a runsc command line. The flags are part of every checkpoint: they must be the same each time."""
-    return [
-        runsc,
-        f"--root={root}",
-        "--platform=systrap",
-        "--network=none",
-        "--ignore-cgroups",
-        "--overlay2=none",
-        "--host-uds=none",
-        "--host-fifo=none",
-        # Without it, root's --root directory keeps a mount that nothing removes.
-        "--gofer-network-namespace=new",
-        *command,
-    ]
+    """Return a runsc command line."""
+    return [runsc, f"--root={root}", *FLAGS, *command]
 
 
 def runsc_rlimits(limits: Limits) -> dict[str, int]:

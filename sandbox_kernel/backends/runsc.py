@@ -1,156 +1,31 @@
-"""Local sandboxes: one gVisor container per cell, for root and for an ordinary user alike.
+"""Local sandboxes: one gVisor container per cell, for root and for an ordinary user alike: the settings.
 
-Each backend has a home directory that its supervisor removes, whatever ends this process. Each sandbox has a bundle in it,
-a ``runsc run`` that is attached to three pipes, and nothing else: the mailbox is its stdin, the wire its stdout, and what
-runsc itself has to say comes from its stderr. A sandbox is ended by SIGKILL of that process, never through runsc's control
-plane, which a guest can make hang.
+Each backend has a home directory that its supervisor removes, whatever ends this process.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
+import dataclasses
+import functools
+import hashlib
 import os
-import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from traitlets import Dict, List, Unicode
 from traitlets.config import LoggingConfigurable
 
-from .. import guest, runtime
+from .. import runtime, shipped
 from ..errors import BackendUnavailable, ConfigurationError
-from ..processes import Process, Processes
-from . import interpreter, oci
-from .base import Check, Ending, Request, Sandbox
-
-#: A line that is longer is not from our guest; what follows of it is dropped.
-LINE_BYTES = 1 << 16
-#: Kept of what runsc writes to stderr, for the message when it fails.
-STDERR_BYTES = 1 << 14
-
-
-class LocalSandbox:
-    """One running ``runsc``."""
-
-    def __init__(self, backend: LocalBackend, processes: Processes, bundle: Path, name: str) -> None:
-        self._backend = backend
-        self._processes = processes
-        self._bundle = bundle
-        self._name = name
-        self._process: Process | None = None
-        self._reader: asyncio.StreamReader | None = None
-        self._transports: list[asyncio.BaseTransport] = []
-        self._stderr = b""
-        self._stderr_done: asyncio.Task[None] | None = None
-
-    async def start(self, runsc: str, request: Request) -> None:
-        """Start the container and take over its pipes."""
-        command = ["run", f"--bundle={self._bundle}", self._name]
-        self._process = await self._processes.spawn(
-            oci.runsc_args(runsc, root=str(self._bundle.parent / "root"), command=command),
-            cwd="/",
-            env={"PATH": os.defpath},
-            rlimits=oci.runsc_rlimits(request.limits),
-            cpus=oci.processors(request.limits),
-        )
-        self._reader = await self._connect(self._process.take("stdout"), LINE_BYTES)
-        stderr = await self._connect(self._process.take("stderr"), STDERR_BYTES)
-        self._stderr_done = asyncio.ensure_future(self._collect(stderr))
-
-    async def _connect(self, fd: int, limit: int) -> asyncio.StreamReader:
-        loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(limit=limit)
-        protocol = asyncio.StreamReaderProtocol(reader)
-        transport, _ = await loop.connect_read_pipe(lambda: protocol, os.fdopen(fd, "rb", buffering=0))
-        self._transports.append(transport)
-        return reader
-
-    async def _collect(self, stderr: asyncio.StreamReader) -> None:
-        while data := await stderr.read(4096):
-            self._stderr = (self._stderr + data)[-STDERR_BYTES:]
-
-    async def lines(self) -> AsyncIterator[bytes]:
-        """See :class:`.base.Sandbox`."""
-        assert self._reader is not None
-        while True:
-            try:
-                line = await self._reader.readuntil(b"\n")
-            except asyncio.LimitOverrunError as overrun:
-                await self._reader.readexactly(overrun.consumed)
-                continue
-            except asyncio.IncompleteReadError:
-                return
-            yield line[:-1]
-
-    async def deliver(self, message: bytes) -> None:
-        """See :class:`.base.Sandbox`."""
-        assert self._process is not None
-        # In a thread of its own: a cell with large files is more than a pipe holds.
-        fd = os.dup(self._process.stdin)
-        try:
-            await asyncio.to_thread(_write_all, fd, message + b"\n")
-        except BrokenPipeError:
-            pass  # It ended; lines() says so.
-        finally:
-            os.close(fd)
-
-    async def remind(self) -> None:
-        """See :class:`.base.Sandbox`. A pipe needs no reminder."""
-
-    def waiting_for(self) -> str:
-        """See :class:`.base.Sandbox`."""
-        return f"gVisor is starting {self._name}."
-
-    async def kill(self) -> None:
-        """See :class:`.base.Sandbox`."""
-        if self._process is not None:
-            await self._processes.kill(self._process)
-
-    async def ending(self) -> Ending:
-        """See :class:`.base.Sandbox`."""
-        assert self._process is not None
-        status = await asyncio.shield(self._process.status)
-        if self._stderr_done is not None:
-            await self._stderr_done
-        return ending(status, self._stderr.decode("utf-8", "replace"))
-
-    async def close(self) -> None:
-        """See :class:`.base.Sandbox`."""
-        await self.kill()
-        if self._process is not None:
-            self._process.close()
-        for transport in self._transports:
-            transport.close()
-        if self._stderr_done is not None:
-            self._stderr_done.cancel()
-        shutil.rmtree(self._bundle, ignore_errors=True)
-        for path in (self._bundle.parent / "root").glob(f"*{self._name}*"):
-            path.unlink(missing_ok=True)
-        self._backend.forget(self)
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
-
-
-def ending(status: int, stderr: str) -> Ending:
-    """Say what the exit status of ``runsc run`` (negative: a signal) and its stderr mean for a cell without a trailer."""
-    said = " ".join(stderr.split())[-500:]
-    if status == 128 and said:
-        return Ending("refused", f"gVisor could not start the sandbox: {said}", status)
-    if status == 2:
-        # The kernel inside panicked; running into the memory wall with its own heap is how a cell gets there.
-        return Ending("out_of_memory", "gVisor's kernel gave up, likely out of memory.", status)
-    if status in (137, 139):
-        return Ending("out_of_memory", f"The sandbox was ended with status {status}, likely out of memory.", status)
-    if status < 0:
-        return Ending("lost", f"The sandbox was killed from outside by signal {-status}.", 128 - status)
-    return Ending("lost", f"The sandbox ended with status {status} before the cell did. {said}".rstrip(), status)
+from ..processes import Processes
+from . import images, interpreter, oci
+from .base import Check, Request, Sandbox, Snapshot
+from .container import LocalSandbox
+from .oci import carry_settings
 
 
 class LocalBackend(LoggingConfigurable):
@@ -178,66 +53,115 @@ class LocalBackend(LoggingConfigurable):
         key_trait=Unicode(),
         help="""Environment variables of the cells. Default: none; nothing of this process's environment gets in.""",
     ).tag(config=True)
+    preload = List(
+        Unicode(),
+        help="""Modules to import before the first cell, for example pandas. They are imported once, kept in an image of a
+        sandbox in the user's cache directory, and each start is from there. Default: none.""",
+    ).tag(config=True)
     home = Unicode(
         "",
         help="""Where sandboxes keep their files while they live. Empty (the default): XDG_RUNTIME_DIR, else the system's
         temporary directory. The path is kept short, because gVisor's control socket lies in it.""",
     ).tag(config=True)
 
-    def __init__(self, **kwargs: object) -> None:
+    modes: tuple[str, ...] = ("exact", "carry", "fresh")
+    keeps_parts = False
+
+    def __init__(self, processes: Processes | None = None, **kwargs: object) -> None:
         super().__init__(**kwargs)
-        self._processes = Processes()
+        self._processes = processes if processes is not None else Processes()
         self._home: Path | None = None
-        self._interpreter: interpreter.Interpreter | None = None
+        self._python: interpreter.Interpreter | None = None
         self._sandboxes: set[LocalSandbox] = set()
         self._opening = asyncio.Lock()
 
     async def start(self, request: Request) -> Sandbox:
         """See :class:`.base.Backend`."""
         found = await asyncio.to_thread(runtime.find, self.runsc or None)
-        home = await self._open()
+        await self._open()
+        assert self._home is not None
+        needs = await self.needs(request)
+        if request.snapshot is not None and request.mode != "carry":
+            await asyncio.to_thread(check_snapshot, request.snapshot, needs)
         name = f"{request.session}-{request.number}"
-        bundle = home / name
-        sandbox = LocalSandbox(self, self._processes, bundle, name)
+        sandbox = LocalSandbox(self._processes, found.path, self._home / name, request, needs, self.forget)
         self._sandboxes.add(sandbox)
         try:
-            await asyncio.to_thread(self._write_bundle, bundle, request)
-            await sandbox.start(found.path, request)
+            config = self._config(request)
+            await asyncio.to_thread(sandbox.write_bundle, config, self._all_mounts())
+            await sandbox.start()
         except BaseException:
             await sandbox.close()
             raise
         return sandbox
 
-    async def _open(self) -> Path:
+    async def needs(self, request: Request) -> dict[str, Any]:
+        """See :class:`.base.Backend`."""
+        found = await asyncio.to_thread(runtime.find, self.runsc or None)
+        await self._open()
+        assert self._python is not None
+        return {
+            "gVisor": found.version,
+            "gVisor flags": oci.FLAGS,
+            "processor": _processor(),
+            "Python": [self._python.path, list(self._python.version), _mark_of(self._python.path)],
+            "sandbox-kernel": shipped.guest_digest(),
+            "settings": {**dataclasses.asdict(request.limits), "output_bytes": 0, "start_s": 0, "timeout_s": 0},
+            "environment": dict(self.environment),
+            "preload": list(self.preload),
+            "mounts": sorted([item.source, item.target, item.writable] for item in self._mounts()),
+            "user": os.geteuid(),
+        }
+
+    async def _open(self) -> None:
         async with self._opening:
             if self._home is None or not (self._home / "rootfs").exists():  # Who removed it has ended its owner too.
                 home = await self._processes.home(self._parent())
                 (home / "root").mkdir(mode=0o700)
                 interpreter.make_rootfs(home / "rootfs")
-                self._interpreter = await asyncio.to_thread(interpreter.look, self.python or None)
+                shipped.write_guest(home / "guest")
+                self._python = await asyncio.to_thread(interpreter.look, self.python or None)
                 self._home = home
-            return self._home
 
     def _parent(self) -> Path:
         chosen = os.path.expanduser(self.home) or os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
         return Path(os.path.abspath(chosen))
 
-    def _write_bundle(self, bundle: Path, request: Request) -> None:
-        assert self._home is not None and self._interpreter is not None
-        limits, python = request.limits, self._interpreter
-        settings = {"mailbox": "-", "rlimits": limits.guest_rlimits(), "memory_mib": limits.memory_mib}
-        guest_mount = oci.Mount(os.path.dirname(guest.__file__), f"{oci.GUEST}/{oci.GUEST_PACKAGE}")
-        config = oci.config(
-            args=oci.guest_args([python.path], settings),
-            env=oci.environment(self.environment),
-            mounts=[*python.mounts(), guest_mount, *(parse_mount(text) for text in self.mounts)],
+    def _mounts(self) -> list[oci.Mount]:
+        """Return those of the user's choice. Raises ConfigurationError."""
+        return [parse_mount(text) for text in self.mounts]
+
+    def _all_mounts(self) -> list[oci.Mount]:
+        assert self._python is not None and self._home is not None
+        guest = oci.Mount(str(self._home / "guest"), f"{oci.GUEST}/{oci.GUEST_PACKAGE}")
+        return [*self._python.mounts(), guest, *self._mounts()]
+
+    def _config(self, request: Request) -> dict[str, Any]:
+        assert self._python is not None and self._home is not None
+        limits = request.limits
+        settings: dict[str, Any] = {
+            "mailbox": "-",
+            "rlimits": limits.guest_rlimits(),
+            "memory_mib": limits.memory_mib,
+            "preload": list(self.preload),
+        }
+        mounts = self._all_mounts()
+        if request.mode == "carry":
+            assert request.folder is not None and request.out is not None
+            settings["carry"] = carry_settings(request, oci.PARTS, oci.NEW_PARTS)
+            mounts += [oci.Mount(str(request.folder), oci.PARTS), oci.Mount(str(request.out), oci.NEW_PARTS, writable=True)]
+        else:
+            # One that is fresh can come from an image too.
+            settings["lasting"] = True
+        return oci.config(
+            args=oci.guest_args([self._python.path], settings),
+            env=oci.environment({**self.environment, **(oci.hash_seed(request.session) if request.mode == "carry" else {})}),
+            mounts=mounts,
             limits=limits,
             rootfs=str(self._home / "rootfs"),
             euid=os.geteuid(),
-            as_owner=bool(self.mounts) or not python.public(),
+            as_owner=bool(self.mounts) or not self._python.public(),
         )
-        bundle.mkdir(mode=0o700)
-        (bundle / "config.json").write_text(json.dumps(config))
 
     def forget(self, sandbox: LocalSandbox) -> None:
         """Called by a sandbox that closed itself."""
@@ -266,6 +190,26 @@ class LocalBackend(LoggingConfigurable):
                 await sandbox.close()
         await self._processes.close()
         self._home = None
+
+
+def _mark_of(path: str) -> list[int]:
+    status = os.stat(path)
+    return [status.st_size, status.st_mtime_ns]
+
+
+@functools.lru_cache(maxsize=1)
+def _processor() -> str:
+    """Return what gVisor and compiled code may depend on: the model and features of the processor."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split("\n\n", 1)[0].splitlines()
+    kept = [line for line in lines if line.split("\t")[0] in ("vendor_id", "model name", "flags", "Features")]
+    return hashlib.sha256("\n".join(kept).encode()).hexdigest()[:16]
+
+
+def check_snapshot(snapshot: Snapshot, needs: Mapping[str, Any]) -> None:
+    """Raise StateUnusable when a sandbox cannot be started from it as things are."""
+    images.check_needs(snapshot.manifest["needs"], needs)
+    images.check_mapped(snapshot.manifest["mapped"])
+    images.check_files(snapshot.folder, snapshot.manifest["files"])
 
 
 def parse_mount(text: str) -> oci.Mount:

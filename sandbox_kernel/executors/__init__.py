@@ -7,6 +7,8 @@ with SyncSandboxExecutor(backend="kubernetes", image="python:3.11-slim") as exec
     result = executor.run("print(6 * 7)")
 """
 
-from .plain import CellError, Result, SandboxExecutor, SyncSandboxExecutor
+from .plain import SandboxExecutor, SyncSandboxExecutor
+from .result import CellError, Result
+from .session import AgentSession, SyncAgentSession
 
-__all__ = ["CellError", "Result", "SandboxExecutor", "SyncSandboxExecutor"]
+__all__ = ["AgentSession", "CellError", "Result", "SandboxExecutor", "SyncAgentSession", "SyncSandboxExecutor"]

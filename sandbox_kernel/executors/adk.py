@@ -41,7 +41,8 @@ from ..errors import GuestProtocolError, SandboxError, SandboxLost
 from ..limits import MIB
 from ..policy import IMAGES
 from ..settings import from_keywords
-from .plain import COLLECT_BYTES, Result, SyncSandboxExecutor
+from .plain import SyncSandboxExecutor
+from .result import COLLECT_BYTES, Result
 
 if TYPE_CHECKING:  # It takes ADK seconds to import.
     from google.adk.agents.invocation_context import InvocationContext

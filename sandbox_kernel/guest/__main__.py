@@ -10,6 +10,9 @@ where BOOT (:data:`BOOT`) puts the folder above this package on ``sys.path`` and
     rlimits      limits of the cell's process by name: {"NPROC": 100, "NOFILE": 4096, ...}
     heartbeat_s  say Heartbeat after so many seconds of silence
     memory_mib   what the sandbox may use, to tell a crash from running out of memory
+    lasting      serve one cell after another: the sandbox is saved and restored from outside
+    preload      names of modules to import before Ready
+    carry        carry the state in and out: see :mod:`.state`
 
 The guest writes Ready, waits for one cell, writes Started, then what the cell says, then Finished, and exits with the
 cell's exit status. At the end of stdin it leaves at once: the host is gone.
@@ -37,7 +40,7 @@ def main(settings: str) -> int:
             _lower(getattr(resource, "RLIMIT_" + name), limit)
         folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
         sys.path[:] = [entry for entry in sys.path if entry not in ("", folder)]
-        cell.CellProcess(orders, talk, turn).serve()
+        cell.CellProcess(orders, talk, turn, values).serve()
 
     for name in [name for name in os.environ if name.startswith("KUBERNETES_")]:
         del os.environ[name]  # The kubelet tells every container where the apiserver is. A cell has no business there.
@@ -52,9 +55,11 @@ def main(settings: str) -> int:
         wire_fd,
         start_cell_process,
         idle_s=values.get("idle_s"),
+        lasting=values.get("lasting", False),
+        save_s=values["carry"]["save_s"] if "carry" in values else None,
         memory_kib=memory_mib * 1024 if memory_mib else None,
         heartbeat_s=values.get("heartbeat_s", wire.HEARTBEAT_S),
-    ).run_one()
+    ).run()
 
 
 def _lower(which: int, limit: int) -> None:

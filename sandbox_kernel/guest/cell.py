@@ -21,16 +21,17 @@ import socket
 import stat
 import sys
 import types
-from typing import Any, Callable, List, Tuple
+from typing import Any, Callable, Dict, List, Tuple
 
 from . import channel, frames, output, rich, wire
 from .errors import describe
+from .state import State
 
 
 class CellProcess:
     """Takes cells from ``orders`` and runs them one after another until the keeper is gone."""
 
-    def __init__(self, orders: socket.socket, talk: socket.socket, turn: mmap.mmap) -> None:
+    def __init__(self, orders: socket.socket, talk: socket.socket, turn: mmap.mmap, settings: Dict[str, Any]) -> None:
         self._orders = orders
         self._talk = channel.Talk(talk)
         self._pid = os.getpid()
@@ -48,6 +49,7 @@ class CellProcess:
         builtins.print = output.whole_print((sys.stdout, sys.stderr), builtins.print)
         builtins.input = _no_input
         self._loop: Any = None
+        self._state = State(self._main, settings, self.emit)
 
     def _settle(self) -> None:
         self._talk.say("settle")
@@ -62,19 +64,34 @@ class CellProcess:
             _write_as_text(event)
 
     def serve(self) -> None:
-        """Run cells until the keeper is gone."""
+        """Run cells until the keeper is gone, or the state has been carried out."""
+        if not self._state.begin():
+            return
+        self._talk.say("awake")
         while True:
             order = channel.receive(self._orders)
             if order is None:
                 return
-            status = self.run(*order)
-            for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
-                _quietly(operator.methodcaller("flush"), stream)
-            _flush_files()
-            usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-            if not self._talk.say("done", status, sum(item.ru_utime + item.ru_stime for item in usage)):
-                # A fork that came to the end of the cell too; or the cell closed our socket.
-                os._exit(status)
+            word, *rest = order
+            if word == "wake":
+                self._state.wake(*rest)
+                self._talk.say("awake")
+            elif word == "names":
+                self.emit(wire.Names(self._state.names()))
+            else:
+                self._run_and_tell(*rest)
+                if self._state.carry_out():
+                    return
+
+    def _run_and_tell(self, code: str, name: str, silent: bool) -> None:
+        status = self.run(code, name, silent)
+        for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+            _quietly(operator.methodcaller("flush"), stream)
+        _flush_files()
+        usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        if not self._talk.say("done", status, sum(item.ru_utime + item.ru_stime for item in usage)):
+            # A fork that came to the end of the cell too; or the cell closed our socket.
+            os._exit(status)
 
     def run(self, code: str, name: str, silent: bool) -> int:
         """Run one cell and return its exit status; everything else about it has been said by then."""

@@ -52,10 +52,12 @@ class Encoder:
 class Decoder:
     """Lines to events: ``decode(line)`` returns what the line completes. Bounded, and never raises."""
 
-    def __init__(self) -> None:
+    def __init__(self, first: int = 0) -> None:
+        """``first`` is the number of the first frame: a restored guest goes on counting."""
         #: Bytes of all lines that were new: what came twice does not count.
         self.taken = 0
-        self._next = 0
+        #: The number of the next frame.
+        self.next = first
         self._first_part = 0
         #: The fragments of the event that is on its way; None between events.
         self._body: Optional[bytearray] = None
@@ -69,16 +71,16 @@ class Decoder:
             text = line[:FRAME_BYTES].decode("utf-8", "replace")
             return [Noise(text)] if text.strip() else []
         number, mark, fragment = int(match.group(1)), match.group(2), match.group(3)
-        if number < self._next:
+        if number < self.next:
             return []
         self.taken += len(line) + 1
         events: List[Event] = []
-        if number > self._next:
-            events.append(Gap(self._next if self._body is None else self._first_part, number - 1))
+        if number > self.next:
+            events.append(Gap(self.next if self._body is None else self._first_part, number - 1))
             self._body = None
         if self._body is None:
             self._first_part, self._body, self._size = number, bytearray(), 0
-        self._next = number + 1
+        self.next = number + 1
         self._size += len(fragment)
         if self._size <= EVENT_BYTES:
             self._body += fragment

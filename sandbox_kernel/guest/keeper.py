@@ -3,11 +3,15 @@
 It forks before any code of the user runs: the first process of a gVisor sandbox once had more file rights than it should
 (CVE-2025-2713), and what the user's code does to its own process (exit, crash, a closed descriptor) must not end the
 conversation with the host. One thread, one ``poll`` loop, no state besides the current cell.
+
+A *lasting* keeper serves one cell after another: gVisor saves the whole sandbox after each, and it goes on in another.
+What threads of earlier cells write between two cells is passed on as it comes.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import mmap
 import os
@@ -36,6 +40,8 @@ class Keeper:
         start_cell_process: Callable[[socket.socket, socket.socket, mmap.mmap], None],
         *,
         idle_s: Optional[float] = None,
+        lasting: bool = False,
+        save_s: Optional[float] = None,
         memory_kib: Optional[int] = None,
         heartbeat_s: float = wire.HEARTBEAT_S,
     ) -> None:
@@ -43,6 +49,11 @@ class Keeper:
         self._wire_fd = wire_fd
         self._start = start_cell_process
         self._idle_s = idle_s
+        self._lasting = lasting
+        #: How long the cell's process may take to carry its state out. None: it does not.
+        self._save_s = save_s
+        self._saving_until: Optional[float] = None
+        self._ended: Optional[wire.Finished] = None
         self._memory_kib = memory_kib
         self._heartbeat_s = heartbeat_s
         self._encoder = frames.Encoder()
@@ -59,17 +70,16 @@ class Keeper:
 
     # -- life
 
-    def run_one(self) -> int:
-        """Run the first cell that comes and return the exit status it deserves. Returns 0 when none comes."""
+    def run(self) -> int:
+        """Run the cells that come and return the exit status that the last deserves. Returns 0 when none comes."""
         self._fork()
         try:
-            self._emit(wire.Ready("%d.%d.%d" % sys.version_info[:3], " ".join(os.uname()[:4:2])))
-            finished = self._loop()
+            self._loop()
         finally:
             self._kill()
-        if finished is None:
+        if self._ended is None:
             return 0
-        return 1 if finished.exit_status is None else finished.exit_status & 0xFF
+        return 1 if self._ended.exit_status is None else self._ended.exit_status & 0xFF
 
     def _fork(self) -> None:
         orders, their_orders = socket.socketpair()
@@ -99,7 +109,8 @@ class Keeper:
     def _become_cell_process(self, out: int, err: int, orders: socket.socket, talk: socket.socket, turn: mmap.mmap) -> None:
         status = 1
         try:
-            os.setsid()
+            # A group, and no session: gVisor hangs up on the group of a session's leader as soon as one of it is stopped.
+            os.setpgid(0, 0)
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGCHLD, *_NOT_FOR_US):
                 signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
@@ -120,13 +131,16 @@ class Keeper:
 
     # -- loop
 
-    def _loop(self) -> Optional[wire.Finished]:
+    def _register(self) -> None:
         for fd in (self._talk.fileno(), self._woken, self._mailbox.fd):
             if fd is not None:
                 self._poll.register(fd, select.POLLIN)
                 self._calm_poll.register(fd, select.POLLIN)
         for fd in self._pipes:
             self._poll.register(fd, select.POLLIN)
+
+    def _loop(self) -> None:
+        self._register()
         idle_until = time.monotonic() + (_FOREVER if self._idle_s is None else self._idle_s)
         while True:
             poll = self._calm_poll if time.monotonic() < self._pump.rest_until else self._poll
@@ -135,10 +149,12 @@ class Keeper:
             if self._mailbox.fd is None or self._mailbox.fd in ready:
                 finished = self._read_mailbox()
             if self._mailbox.closed or (self._cell is None and time.monotonic() >= idle_until):
-                return None
+                return
             finished = finished or self._look_at_cell(ready)
             if finished is not None:
-                return self._finish(finished)
+                self._finish(finished)
+                if not (self._lasting and finished.lives) and self._saving_until is None:
+                    return
             now = time.monotonic()
             if now >= self._pump.due:
                 self._pump.flush()
@@ -171,6 +187,8 @@ class Keeper:
         return max(0.0, min(until) - now)
 
     def _deadline(self) -> float:
+        if self._saving_until is not None:
+            return self._saving_until
         if self._cell is None or self._cell.timeout_s is None:
             return _FOREVER
         return self._began + self._cell.timeout_s
@@ -180,11 +198,15 @@ class Keeper:
             message = wire.load_message(data)
             if isinstance(message, wire.Cell) and self._cell is None:
                 return self._begin(message)
+            if isinstance(message, wire.Wake):
+                self._order("wake", message.session, message.anew)
+            elif isinstance(message, wire.Ask):
+                self._order("names")
         return None
 
     def _begin(self, cell: wire.Cell) -> Optional[wire.Finished]:
         """Start the cell; return how it ended when it could not be started."""
-        self._cell, self._began = cell, time.monotonic()
+        self._cell, self._began, self._told_error = cell, time.monotonic(), False
         self._pump.begin(cell.output_bytes)
         self._emit(wire.Started(cell.number))
         try:
@@ -193,9 +215,12 @@ class Keeper:
             return wire.Finished("error", 1, reason="an input file could not be written: %s" % error)
         if cell.collect_bytes:
             self._files.remember()
-        with contextlib.suppress(OSError):  # The cell's process may be gone; how will be told when it is reaped.
-            channel.send(self._orders, [cell.code, cell.name, cell.silent])
+        self._order("cell", cell.code, cell.name, cell.silent)
         return None
+
+    def _order(self, *words: Any) -> None:
+        with contextlib.suppress(OSError):  # The cell's process may be gone; how will be told when it is reaped.
+            channel.send(self._orders, words)
 
     # -- what the cell's process says
 
@@ -203,12 +228,19 @@ class Keeper:
         try:
             for (number, word, *rest), body in self._inbox.take():
                 self._pump.drain()
-                if word == "done" and self._cell is not None:
+                finished = None
+                if word == "done" and self._cell is not None and self._saving_until is None:
                     status, cpu_s = rest
-                    return wire.Finished("ok" if status == 0 else "error", status & 0xFF, cpu_s=float(cpu_s))
-                if word == "event":
+                    outcome = "ok" if status == 0 else "error"
+                    finished = wire.Finished(outcome, status & 0xFF, cpu_s=float(cpu_s), lives=self._lives())
+                elif word == "awake":
+                    self._emit(wire.Ready("%d.%d.%d" % sys.version_info[:3], " ".join(os.uname()[:4:2])))
+                elif word == "event":
                     self._pass_on(wire.load_event(body))
-                channel.send(self._talk, number)
+                if finished is None or finished.lives:
+                    channel.send(self._talk, number)
+                if finished is not None:
+                    return finished
         except (EOFError, OSError, ValueError, TypeError, RecursionError):
             # The end, or no message of ours. How the process ends is then told by its exit status.
             self._poll.unregister(self._talk.fileno())
@@ -224,6 +256,14 @@ class Keeper:
             self._emit(event)
         elif isinstance(event, (wire.Display, wire.Result, wire.ClearOutput, wire.Error)):
             self._pump.show(event)
+        elif isinstance(event, (wire.Names, wire.Unloadable)) or (self._saving_until and isinstance(event, wire.Part)):
+            self._emit(event)
+        elif self._saving_until and isinstance(event, (wire.Saved, wire.NotSaved)):
+            self._saving_until = 0.0
+            self._emit(event)
+
+    def _lives(self) -> bool:
+        return self._lasting or self._save_s is not None
 
     def _reap(self) -> Optional[wire.Finished]:
         """Take the exit status of every child that ended: as process 1 we inherit the orphans of the cell too."""
@@ -258,16 +298,26 @@ class Keeper:
         self._kill()
         return wire.Finished("timeout", 124)
 
-    def _finish(self, finished: wire.Finished) -> Optional[wire.Finished]:
+    def _finish(self, finished: wire.Finished) -> None:
+        """Tell how the cell ended, or its state's way out when that was under way."""
         if self._cell is None:
-            raise RuntimeError("the cell's process ended before there was a cell: %s" % finished.reason)
-        self._pump.end()
+            raise RuntimeError("the cell's process ended while there was no cell: %s" % finished.reason)
+        if self._saving_until is not None:
+            if self._saving_until:  # It has not said how it went.
+                self._emit(wire.NotSaved(finished.reason or "it took longer than %g s" % (self._save_s or 0)))
+            self._saving_until = None
+            return
+        self._pump.end(last=not finished.lives)
         if self._cell.collect_bytes:
             for file in self._files.changed(self._cell.collect_bytes):
                 self._emit(file)
         wall_s = time.monotonic() - self._began
-        self._emit(wire.Finished(finished.outcome, finished.exit_status, wall_s, finished.cpu_s, finished.reason))
-        return finished
+        self._ended = dataclasses.replace(finished, wall_s=wall_s)
+        self._emit(self._ended)
+        if self._save_s is not None and finished.lives:
+            self._saving_until = time.monotonic() + self._save_s
+        else:
+            self._cell = None
 
     def _kill(self) -> None:
         """End the cell's process and all of its group."""

@@ -120,10 +120,10 @@ class Pump:
                 if (self.read(fd) or 0) < READ_BYTES:
                     break
 
-    def end(self) -> None:
-        """Pass on everything, half a character too: nothing comes after it."""
+    def end(self, *, last: bool) -> None:
+        """Pass on everything; what is ``last``, half a character too."""
         self.drain()
-        for fd, decoder in self._decoders.items():
+        for fd, decoder in self._decoders.items() if last else ():
             text = decoder.decode(b"", final=True)
             if text and self._left > 0:
                 self._add(self._names[fd], text, 0.0)

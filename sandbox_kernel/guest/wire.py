@@ -8,8 +8,25 @@ stand in each field is checked by a table when they are read: the host reads wha
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Callable, Dict, List, Optional, Union
+from dataclasses import asdict, dataclass, field
+from typing import Any, Dict, List, Optional, Union
+
+from .checks import (
+    Table,
+    are,
+    is_bundle,
+    is_count,
+    is_digest,
+    is_flag,
+    is_lines,
+    is_seconds,
+    is_status,
+    is_text,
+    is_texts,
+    load,
+    one_of,
+    or_none,
+)
 
 HEARTBEAT_S = 5.0
 
@@ -109,6 +126,7 @@ class Finished:
         wall_s: Seconds from taking the cell to its end.
         cpu_s: Seconds of processor time, when the guest could tell.
         reason: One sentence when the outcome alone does not say it.
+        lives: The cell's process goes on, and with it all that the cell made.
     """
 
     outcome: str
@@ -116,6 +134,49 @@ class Finished:
     wall_s: float = 0.0
     cpu_s: Optional[float] = None
     reason: Optional[str] = None
+    lives: bool = False
+
+
+@dataclass(frozen=True)
+class Names:
+    """What the namespace holds: ``[name, type, bytes]`` each; bytes is an estimate. Sent when asked for, or with Saved."""
+
+    names: List[List[Any]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of a carried part: bytes from ``offset`` on, in base64. ``digest`` names the part: sha256 of all of it."""
+
+    digest: str
+    size: int
+    offset: int
+    data: str
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The namespace has been carried out. ``parts`` is ``[digest, size]`` of all that it needs, the head first.
+
+    ``lost`` is ``[name, why]`` of what could not be carried.
+    """
+
+    parts: List[List[Any]]
+    lost: List[List[str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class NotSaved:
+    """The namespace could not be carried out at all. What was carried before is still good."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Unloadable:
+    """The state the sandbox should start from is none that it can load. No cell is run."""
+
+    reason: str
 
 
 # -- events the decoder itself makes ------------------------------------------------------------------------------
@@ -136,7 +197,26 @@ class Noise:
     text: str
 
 
-Event = Union[Ready, Started, Stream, Display, ClearOutput, Result, Error, File, Truncated, Heartbeat, Finished, Gap, Noise]
+Event = Union[
+    Ready,
+    Started,
+    Stream,
+    Display,
+    ClearOutput,
+    Result,
+    Error,
+    File,
+    Truncated,
+    Heartbeat,
+    Finished,
+    Names,
+    Part,
+    Saved,
+    NotSaved,
+    Unloadable,
+    Gap,
+    Noise,
+]
 
 # -- messages: host to guest --------------------------------------------------------------------------------------
 
@@ -166,96 +246,77 @@ class Cell:
     silent: bool = False
 
 
+@dataclass(frozen=True)
+class Wake:
+    """The first message to a restored sandbox, which then says Ready.
+
+    Attributes:
+        session: The session it belongs to now.
+        anew: It is a new life, not the next cell of the life that was saved: what nobody seeded is seeded again.
+    """
+
+    session: str
+    anew: bool = False
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Asks what the namespace holds; the answer is Names."""
+
+
 # -- what may stand in a field ------------------------------------------------------------------------------------
 
-_Check = Callable[[Any], bool]
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 <= value <= 2**53
-
-
-def _is_seconds(value: Any) -> bool:
-    return type(value) in (int, float) and 0 <= value < 1e9
-
-
-def _is_flag(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _is_status(value: Any) -> bool:
-    return type(value) is int and -(2**31) <= value < 2**32
-
-
-def _is_lines(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(line, str) for line in value)
-
-
-def _is_bundle(value: Any) -> bool:
-    return isinstance(value, dict)
-
-
-def _is_texts(value: Any) -> bool:
-    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
-
-
-def _or_none(check: _Check) -> _Check:
-    return lambda value: value is None or check(value)
-
-
-def _one_of(*words: str) -> _Check:
-    return lambda value: isinstance(value, str) and value in words
-
-
-_Table = Dict[str, "tuple[type, Dict[str, _Check]]"]
-
-_EVENTS: _Table = {
-    "ready": (Ready, {"python": _is_text, "system": _is_text}),
-    "started": (Started, {"cell": _is_count}),
-    "stream": (Stream, {"name": _one_of("stdout", "stderr"), "text": _is_text}),
+_EVENTS: Table = {
+    "ready": (Ready, {"python": is_text, "system": is_text}),
+    "started": (Started, {"cell": is_count}),
+    "stream": (Stream, {"name": one_of("stdout", "stderr"), "text": is_text}),
     "display": (
         Display,
-        {"data": _is_bundle, "metadata": _is_bundle, "display_id": _or_none(_is_text), "update": _is_flag},
+        {"data": is_bundle, "metadata": is_bundle, "display_id": or_none(is_text), "update": is_flag},
     ),
-    "clear": (ClearOutput, {"wait": _is_flag}),
-    "result": (Result, {"data": _is_bundle, "metadata": _is_bundle}),
+    "clear": (ClearOutput, {"wait": is_flag}),
+    "result": (Result, {"data": is_bundle, "metadata": is_bundle}),
     "error": (
         Error,
-        {"name": _is_text, "value": _is_text, "traceback": _is_lines, "missing": _or_none(_is_text)},
+        {"name": is_text, "value": is_text, "traceback": is_lines, "missing": or_none(is_text)},
     ),
-    "file": (File, {"name": _is_text, "size": _is_count, "content": _or_none(_is_text)}),
-    "truncated": (Truncated, {"limit_bytes": _is_count}),
+    "file": (File, {"name": is_text, "size": is_count, "content": or_none(is_text)}),
+    "truncated": (Truncated, {"limit_bytes": is_count}),
     "heartbeat": (Heartbeat, {}),
     "finished": (
         Finished,
         {
-            "outcome": _one_of(*GUEST_OUTCOMES),
-            "exit_status": _or_none(_is_status),
-            "wall_s": _is_seconds,
-            "cpu_s": _or_none(_is_seconds),
-            "reason": _or_none(_is_text),
+            "outcome": one_of(*GUEST_OUTCOMES),
+            "exit_status": or_none(is_status),
+            "wall_s": is_seconds,
+            "cpu_s": or_none(is_seconds),
+            "reason": or_none(is_text),
+            "lives": is_flag,
         },
     ),
+    "names": (Names, {"names": are(is_text, is_text, is_count)}),
+    "part": (Part, {"digest": is_digest, "size": is_count, "offset": is_count, "data": is_text}),
+    "saved": (Saved, {"parts": are(is_digest, is_count), "lost": are(is_text, is_text)}),
+    "not_saved": (NotSaved, {"reason": is_text}),
+    "unloadable": (Unloadable, {"reason": is_text}),
 }
 
-_MESSAGES: _Table = {
+_MESSAGES: Table = {
     "cell": (
         Cell,
         {
-            "number": _is_count,
-            "code": _is_text,
-            "name": _is_text,
-            "timeout_s": _or_none(_is_seconds),
-            "output_bytes": _is_count,
-            "files": _is_texts,
-            "collect_bytes": _is_count,
-            "silent": _is_flag,
+            "number": is_count,
+            "code": is_text,
+            "name": is_text,
+            "timeout_s": or_none(is_seconds),
+            "output_bytes": is_count,
+            "files": is_texts,
+            "collect_bytes": is_count,
+            "silent": is_flag,
         },
     ),
+    "wake": (Wake, {"session": is_text, "anew": is_flag}),
+    "ask": (Ask, {}),
 }
 
 _KINDS = {kind: name for table in (_EVENTS, _MESSAGES) for name, (kind, _) in table.items()}
@@ -266,34 +327,11 @@ def dump(thing: Any) -> bytes:
     return json.dumps([_KINDS[type(thing)], asdict(thing)], separators=(",", ":")).encode("ascii")
 
 
-def _load(data: bytes, table: _Table) -> Any:
-    try:
-        kind, values = json.loads(data, parse_constant=_refuse_constant, parse_float=_finite)
-        made, checks = table[kind]
-        names = {item.name for item in fields(made)}
-        if isinstance(values, dict) and set(values) <= names and all(checks[name](value) for name, value in values.items()):
-            return made(**values)
-    except (ValueError, TypeError, KeyError, RecursionError):
-        pass
-    return None
-
-
-def _refuse_constant(word: str) -> None:
-    raise ValueError(word)
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if number in (float("inf"), float("-inf")):
-        raise ValueError(digits)
-    return number
-
-
 def load_event(data: bytes) -> Any:
     """Return the event in ``data``, or None when it is none of this version's."""
-    return _load(data, _EVENTS)
+    return load(data, _EVENTS)
 
 
 def load_message(data: bytes) -> Any:
     """Return the message in ``data``, or None when it is none of this version's."""
-    return _load(data, _MESSAGES)
+    return load(data, _MESSAGES)

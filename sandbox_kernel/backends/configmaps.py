@@ -1,0 +1,115 @@
+"""Pure: the ConfigMaps of a sandbox on Kubernetes: the guest, the mailbox, and the state that comes in.
+
+Each is owned by the Jobs that mount it and goes when the last of them goes. Nothing in one ever changes: what is named by its
+content is made once and shared.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+SESSION_LABEL = "sandbox-kernel/session"
+MANAGED_BY = {"app.kubernetes.io/managed-by": "sandbox-kernel"}
+
+#: The sum of a ConfigMap's values, a limit of the apiserver.
+CONFIG_MAP_BYTES = 1_048_576
+#: What we put into one with state: in base64 the request is then under a mebibyte, which is still sent at one go.
+STATE_MAP_BYTES = 720 * 1024
+#: A part of state of this size has a ConfigMap of its own, so that it need not be sent again with what is beside it.
+PART_ALONE_BYTES = 128 * 1024
+
+
+def guest_config_map_name(sources: Mapping[str, str]) -> str:
+    """Return the name that the guest's content gives its ConfigMap."""
+    digest = hashlib.sha256(json.dumps(sorted(sources.items())).encode()).hexdigest()
+    return f"sandbox-guest-{digest[:16]}"
+
+
+def owner(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ownerReference to a Job as the apiserver returned it."""
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "name": job["metadata"]["name"],
+        "uid": job["metadata"]["uid"],
+    }
+
+
+def guest_config_map(sources: Mapping[str, str], job: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ConfigMap that holds the guest: file name to source."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": guest_config_map_name(sources),
+            "labels": dict(MANAGED_BY),
+            "ownerReferences": [owner(job)],
+        },
+        "immutable": True,
+        "data": dict(sources),
+    }
+
+
+def mail_config_map(message: bytes, job: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ConfigMap that brings the cell. Immutable: a mailbox never changes what it has said."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": f"{job['metadata']['name']}-mail",
+            "labels": {**MANAGED_BY, SESSION_LABEL: job["metadata"]["labels"][SESSION_LABEL]},
+            "ownerReferences": [owner(job)],
+        },
+        "immutable": True,
+        "binaryData": {"0.json": base64.b64encode(message).decode("ascii")},
+    }
+
+
+def state_config_maps(parts: Mapping[str, bytes], job: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the ConfigMaps that bring parts, by digest, into a sandbox: each an entry, or several that go on from it."""
+    session = job["metadata"]["labels"][SESSION_LABEL]
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {
+                "name": name,
+                "labels": {**MANAGED_BY, SESSION_LABEL: session},
+                "ownerReferences": [owner(job)],
+            },
+            "immutable": True,
+            "binaryData": {key: base64.b64encode(parts[key[:64]][at:end]).decode("ascii") for key, at, end in entries},
+        }
+        for name, entries in state_layout({digest: len(data) for digest, data in parts.items()}, session).items()
+    ]
+
+
+def state_layout(sizes: Mapping[str, int], session: str) -> dict[str, list[tuple[str, int, int]]]:
+    """Return for each ConfigMap its entries: key, and which bytes of the part it holds. Large parts have their own."""
+    groups: list[list[tuple[str, int, int]]] = [[]]
+    room = STATE_MAP_BYTES
+    for digest, size in sorted(sizes.items()):
+        if size >= PART_ALONE_BYTES:
+            for number, at in enumerate(range(0, size, STATE_MAP_BYTES)):
+                key = digest if size <= STATE_MAP_BYTES else f"{digest}.{number}"
+                groups.insert(0, [(key, at, min(size, at + STATE_MAP_BYTES))])
+        elif size <= room:
+            groups[-1].append((digest, 0, size))
+            room -= size
+        else:
+            groups.append([(digest, 0, size)])
+            room = STATE_MAP_BYTES - size
+    named = {}
+    for entries in filter(None, groups):
+        content = json.dumps([session, *(key for key, _, _ in entries)])
+        named[f"sandbox-state-{hashlib.sha256(content.encode()).hexdigest()[:16]}"] = entries
+    return named
+
+
+def room_for_message(message: bytes) -> bool:
+    """Tell whether a message fits into a mailbox."""
+    return len(message) <= CONFIG_MAP_BYTES

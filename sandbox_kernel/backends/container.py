@@ -1,0 +1,264 @@
+"""One local sandbox: an attached ``runsc run``, or a ``runsc restore`` of an image, on three pipes.
+
+The mailbox is its stdin, the wire its stdout, and what runsc itself has to say comes from its stderr. A sandbox is ended by
+SIGKILL of that process, never through runsc's control plane, which a guest can make hang; everything that is asked of that
+plane (pause, checkpoint, resume) has a time limit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import StateNotSaved
+from ..processes import Process, Processes
+from . import images, oci
+from .base import Ending, Request, Snapshot
+
+#: A line that is longer is not from our guest; what follows of it is dropped.
+LINE_BYTES = 1 << 16
+#: Kept of what runsc writes to stderr, for the message when it fails.
+STDERR_BYTES = 1 << 14
+#: For an answer of runsc's control plane, and for writing an image: 2.3 s for each GB were measured.
+ANSWER_S = 20.0
+WRITE_S = 180.0
+#: Files that have gone from a mount and are put back, empty, for a restore.
+MOST_PLACEHOLDERS = 20
+
+
+class LocalSandbox:
+    """One running ``runsc``."""
+
+    frames = 0
+
+    def __init__(
+        self,
+        processes: Processes,
+        runsc: str,
+        bundle: Path,
+        request: Request,
+        needs: Mapping[str, Any],
+        closed: Callable[[LocalSandbox], None],
+    ) -> None:
+        self._processes = processes
+        self._runsc = runsc
+        self._bundle = bundle
+        self._name = bundle.name
+        self._request = request
+        self._needs = needs
+        self._closed = closed
+        self._image = request.snapshot.folder if request.snapshot is not None and request.mode != "carry" else None
+        self.restored = self._image is not None
+        if request.snapshot is not None:
+            self.frames = request.snapshot.frames
+        self._mounts: Sequence[oci.Mount] = ()
+        self._process: Process | None = None
+        self._reader: asyncio.StreamReader | None = None
+        self._transports: list[asyncio.BaseTransport] = []
+        self._stderr = b""
+        self._stderr_done: asyncio.Task[None] | None = None
+        self._unheard: list[bytes] = []
+        self._heard = False
+
+    def write_bundle(self, config: dict[str, Any], mounts: Sequence[oci.Mount]) -> None:
+        """Write what runsc reads; ``mounts`` are those of the configuration."""
+        self._mounts = mounts
+        self._bundle.mkdir(mode=0o700)
+        (self._bundle / "config.json").write_text(json.dumps(config))
+
+    async def start(self) -> None:
+        """Start the container and take over its pipes."""
+        command = ["run"] if self._image is None else ["restore", f"--image-path={self._image}"]
+        self._stderr = b""
+        self._process = await self._processes.spawn(
+            self._command(*command, f"--bundle={self._bundle}", self._name),
+            cwd="/",
+            env={"PATH": os.defpath},
+            rlimits=oci.runsc_rlimits(self._request.limits),
+            cpus=oci.processors(self._request.limits),
+        )
+        self._reader = await self._connect(self._process.take("stdout"), LINE_BYTES)
+        stderr = await self._connect(self._process.take("stderr"), STDERR_BYTES)
+        self._stderr_done = asyncio.ensure_future(self._collect(stderr))
+
+    def _command(self, *words: str) -> list[str]:
+        return oci.runsc_args(self._runsc, root=str(self._bundle.parent / "root"), command=words)
+
+    async def _connect(self, fd: int, limit: int) -> asyncio.StreamReader:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=limit)
+        protocol = asyncio.StreamReaderProtocol(reader)
+        transport, _ = await loop.connect_read_pipe(lambda: protocol, os.fdopen(fd, "rb", buffering=0))
+        self._transports.append(transport)
+        return reader
+
+    async def _collect(self, stderr: asyncio.StreamReader) -> None:
+        while data := await stderr.read(4096):
+            self._stderr = (self._stderr + data)[-STDERR_BYTES:]
+
+    async def lines(self) -> AsyncIterator[bytes]:
+        """See :class:`.base.Sandbox`."""
+        placeholders: list[images.Placeholder] = []
+        try:
+            while True:
+                async for line in self._lines():
+                    self._heard = True
+                    for made in placeholders:
+                        yield made.told.encode("utf-8", "replace")
+                    self._remove(placeholders)
+                    yield line
+                if self._heard or not self.restored or not await self._put_placeholder(placeholders):
+                    return
+        finally:
+            self._remove(placeholders)
+
+    async def _lines(self) -> AsyncIterator[bytes]:
+        assert self._reader is not None
+        while True:
+            try:
+                line = await self._reader.readuntil(b"\n")
+            except asyncio.LimitOverrunError as overrun:
+                await self._reader.readexactly(overrun.consumed)
+                continue
+            except asyncio.IncompleteReadError:
+                return
+            yield line[:-1]
+
+    async def _put_placeholder(self, placeholders: list[images.Placeholder]) -> bool:
+        """Restore once more when the image wants a file that has gone from a mount. False: that is not what it lacks."""
+        ending = await self.ending()
+        if ending.exit_status != 128 or len(placeholders) >= MOST_PLACEHOLDERS:
+            return False
+        made = images.put_placeholder(self._stderr.decode("utf-8", "replace"), self._mounts)
+        if made is None:
+            return False
+        placeholders.append(made)
+        self._close_process()
+        await self.start()
+        for message in self._unheard:
+            await self._write(message)
+        return True
+
+    def _remove(self, placeholders: list[images.Placeholder]) -> None:
+        while placeholders:
+            placeholders.pop().remove()
+
+    async def deliver(self, message: bytes) -> None:
+        """See :class:`.base.Sandbox`."""
+        if not self._heard:
+            self._unheard.append(message)
+        await self._write(message)
+
+    async def _write(self, message: bytes) -> None:
+        assert self._process is not None
+        # In a thread of its own: a cell with large files is more than a pipe holds.
+        fd = os.dup(self._process.stdin)
+        try:
+            await asyncio.to_thread(_write_all, fd, message + b"\n")
+        except BrokenPipeError:
+            pass  # It ended; lines() says so.
+        finally:
+            os.close(fd)
+
+    async def remind(self) -> None:
+        """See :class:`.base.Sandbox`. A pipe needs no reminder."""
+
+    def waiting_for(self) -> str:
+        """See :class:`.base.Sandbox`."""
+        return f"gVisor is starting {self._name}."
+
+    async def save(self, folder: Path) -> Snapshot:
+        """See :class:`.base.Sandbox`. Three steps, of which only the last, close(), ends what is being saved."""
+        assert self._process is not None
+        try:
+            await self._ask(["pause"], ANSWER_S)
+            await asyncio.to_thread(folder.mkdir, mode=0o700)
+            # It stands still, so what it uses can be looked at while it is written.
+            writing = self._ask(["checkpoint", "--leave-running", f"--image-path={folder}"], WRITE_S)
+            looking = asyncio.to_thread(images.mapped, self._process.pid, self._mounts)
+            found = await asyncio.gather(writing, looking, return_exceptions=True)
+            for error in found:
+                if isinstance(error, BaseException):
+                    raise error
+            libraries = found[1]
+            marks = images.marks(folder)
+        except (StateNotSaved, OSError) as error:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            await self._go_on()
+            if isinstance(error, OSError):
+                raise StateNotSaved(f"The state could not be saved: {error}.", alive=True) from error
+            raise
+        size = sum(mark[0] for mark in marks.values())
+        manifest = {"needs": self._needs, "mapped": libraries, "files": marks}
+        return Snapshot(folder.name, "exact", size, folder, manifest=manifest)
+
+    async def _ask(self, command: Sequence[str], timeout_s: float) -> None:
+        """Have runsc do something with the sandbox. Raises StateNotSaved."""
+        status, said = await self._processes.call(self._command(*command, self._name), timeout_s=timeout_s)
+        if status != 0:
+            raise StateNotSaved(*images.why_not_saved(said), alive=True)
+
+    async def _go_on(self) -> None:
+        """Let a paused sandbox run again. Raises StateNotSaved (not alive) when it does not."""
+        status, said = await self._processes.call(self._command("resume", self._name), timeout_s=ANSWER_S)
+        if status != 0 and "not paused" not in said:
+            await self.kill()
+            raise StateNotSaved(f"The sandbox broke while its state was being saved: {' '.join(said.split())[-300:]}")
+
+    async def kill(self) -> None:
+        """See :class:`.base.Sandbox`."""
+        if self._process is not None:
+            await self._processes.kill(self._process)
+
+    async def ending(self) -> Ending:
+        """See :class:`.base.Sandbox`."""
+        assert self._process is not None
+        status = await asyncio.shield(self._process.status)
+        if self._stderr_done is not None:
+            await self._stderr_done
+        return ending(status, self._stderr.decode("utf-8", "replace"))
+
+    def _close_process(self) -> None:
+        if self._process is not None:
+            self._process.close()
+        for transport in self._transports:
+            transport.close()
+        self._transports.clear()
+        if self._stderr_done is not None:
+            self._stderr_done.cancel()
+        # What an attached restore, and whoever is killed, leaves behind.
+        for path in (self._bundle.parent / "root").glob(f"*{self._name}*"):
+            path.unlink(missing_ok=True)
+
+    async def close(self) -> None:
+        """See :class:`.base.Sandbox`."""
+        await self.kill()
+        self._close_process()
+        shutil.rmtree(self._bundle, ignore_errors=True)
+        self._closed(self)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def ending(status: int, stderr: str) -> Ending:
+    """Say what the exit status of ``runsc run`` (negative: a signal) and its stderr mean for a cell without a trailer."""
+    said = " ".join(stderr.split())[-500:]
+    if status == 128 and said:
+        return Ending("refused", f"gVisor could not start the sandbox: {said}", status)
+    if status == 2:
+        # The kernel inside panicked; running into the memory wall with its own heap is how a cell gets there.
+        return Ending("out_of_memory", "gVisor's kernel gave up, likely out of memory.", status)
+    if status in (137, 139):
+        return Ending("out_of_memory", f"The sandbox was ended with status {status}, likely out of memory.", status)
+    if status < 0:
+        return Ending("lost", f"The sandbox was killed from outside by signal {-status}.", 128 - status)
+    return Ending("lost", f"The sandbox ended with status {status} before the cell did. {said}".rstrip(), status)

@@ -1,0 +1,185 @@
+"""One sandbox and all that it says, from its start to its end.
+
+A task reads the sandbox's lines as long as there are any. While a cell is attached its events go into a short queue, so that
+a cell that says more than anybody takes waits in its own pipe; between cells they go to ``elsewhere``: what threads of
+earlier cells print.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+from .backends.base import Backend, Request, Sandbox
+from .errors import GuestProtocolError, SandboxError, StateUnusable
+from .guest import frames, wire
+from .limits import MIB
+
+#: What a guest may say beyond its output limit: output files, frames, a day of heartbeats.
+SLACK_BYTES = 32 * MIB
+#: Events on their way to who reads them.
+QUEUE = 64
+#: What the guest may take to say what it holds.
+ANSWER_S = 10.0
+#: What the rest of what a killed sandbox said may take to arrive.
+CLOSE_S = 5.0
+
+
+class Conversation:
+    """See the module's text.
+
+    Attributes:
+        sandbox: None until open() has got one.
+        ready: Becomes True when the guest waits for a cell, False when it never will.
+    """
+
+    def __init__(self, backend: Backend, request: Request, elsewhere: Callable[[wire.Event], None] = lambda _: None) -> None:
+        self.request = request
+        self.sandbox: Sandbox | None = None
+        self.ready: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._ended = asyncio.Event()
+        self.killed = False
+        self._backend = backend
+        #: Takes what is said while no cell is attached.
+        self.elsewhere = elsewhere
+        self._decoder = frames.Decoder()
+        self._queue: asyncio.Queue[wire.Event | SandboxError | None] | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._problem: SandboxError | None = None
+        self._known = 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether the sandbox has said its last."""
+        return self._ended.is_set()
+
+    async def wait_ready(self, timeout_s: float) -> bool:
+        """Return whether the guest waits for a cell; False after ``timeout_s`` too."""
+        await asyncio.wait({self.ready}, timeout=timeout_s)
+        return self.ready.done() and self.ready.result()
+
+    async def wait_ended(self) -> None:
+        """Return when the sandbox has said its last."""
+        await self._ended.wait()
+
+    async def open(self) -> None:
+        """Get the sandbox and begin to listen. Raises what Backend.start() raises."""
+        try:
+            self.sandbox = await self._backend.start(self.request)
+        except BaseException:
+            self._ended.set()
+            raise
+        self._decoder.next = self.sandbox.frames
+        self._reader = asyncio.ensure_future(self._read())
+        if self.sandbox.restored:
+            anew = self.request.snapshot is None or self.request.anew
+            await self.sandbox.deliver(wire.dump(wire.Wake(self.request.session, anew)))
+
+    async def _read(self) -> None:
+        assert self.sandbox is not None
+        try:
+            async for line in self.sandbox.lines():
+                for event in self._decoder.decode(line):
+                    await self._take(event)
+                if self._decoder.taken - self._known > self.request.limits.output_bytes + SLACK_BYTES:
+                    said = f"The sandbox sent over {(self._decoder.taken - self._known) // MIB} MiB and was ended."
+                    self._problem = GuestProtocolError(said)
+                    await self.sandbox.kill()
+                    break
+        except SandboxError as error:
+            self._problem = error
+        finally:
+            self._ended.set()
+            if not self.ready.done():
+                self.ready.set_result(False)
+            if self._queue is not None:
+                await self._queue.put(self._problem)
+
+    async def _take(self, event: wire.Event) -> None:
+        if isinstance(event, wire.Heartbeat):
+            return
+        if isinstance(event, wire.Ready):
+            if not self.ready.done():
+                self.ready.set_result(True)
+        elif isinstance(event, wire.Unloadable):
+            self._problem = StateUnusable(f"The session's state cannot be loaded: {event.reason}")
+        elif (queue := self._queue) is not None:
+            await queue.put(event)
+            if self._queue is not queue:  # Nobody reads it any more, and it was full until that moment.
+                self._pass_on(queue)
+        else:
+            self.elsewhere(event)
+
+    async def attach(self) -> AsyncGenerator[wire.Event, None]:
+        """Yield what is said from now on, until the sandbox has ended or the iteration is closed. Raises SandboxError."""
+        self._queue = asyncio.Queue(QUEUE)
+        self._known = self._decoder.taken
+        if self.ended:
+            self._queue.put_nowait(self._problem)
+        try:
+            while (event := await self._queue.get()) is not None:
+                if isinstance(event, SandboxError):
+                    raise event
+                yield event
+        finally:
+            self._detach()
+
+    def _detach(self) -> None:
+        queue, self._queue = self._queue, None
+        if queue is not None:
+            self._pass_on(queue)
+
+    def _pass_on(self, queue: asyncio.Queue[wire.Event | SandboxError | None]) -> None:
+        while not queue.empty():
+            event = queue.get_nowait()
+            if event is not None and not isinstance(event, SandboxError):
+                self.elsewhere(event)
+
+    async def names(self) -> list[tuple[str, str, int]]:
+        """Ask what the namespace holds: name, type, estimated bytes. Between two cells. Empty when there is no answer."""
+        answer: asyncio.Future[list[tuple[str, str, int]]] = asyncio.get_running_loop().create_future()
+        before = self.elsewhere
+
+        def take(event: wire.Event) -> None:
+            if isinstance(event, wire.Names) and not answer.done():
+                answer.set_result([(str(name), str(kind), int(size)) for name, kind, size in event.names])
+            else:
+                before(event)
+
+        assert self.sandbox is not None
+        self.elsewhere = take
+        ended = asyncio.ensure_future(self.wait_ended())
+        try:
+            await self.sandbox.deliver(wire.dump(wire.Ask()))
+            waiting: set[asyncio.Future[Any]] = {answer, ended}
+            await asyncio.wait(waiting, timeout=ANSWER_S, return_when=asyncio.FIRST_COMPLETED)
+            return answer.result() if answer.done() else []
+        finally:
+            ended.cancel()
+            self.elsewhere = before
+
+    def frames(self) -> int:
+        """Return the number of the next frame."""
+        return self._decoder.next
+
+    async def kill(self) -> None:
+        """End the sandbox. May be called at any time."""
+        self.killed = True
+        if self.sandbox is not None:
+            await self.sandbox.kill()
+
+    async def close(self) -> None:
+        """Remove the sandbox, and hear the rest of what it said. May be called twice."""
+        self.killed = True
+        if self.sandbox is not None:
+            self._detach()
+            await self.sandbox.kill()
+            if self._reader is not None:
+                await asyncio.wait({self._reader}, timeout=CLOSE_S)
+            await self.sandbox.close()
+        if self._reader is not None:
+            self._reader.cancel()
+        if self.request.out is not None:
+            await asyncio.to_thread(shutil.rmtree, self.request.out, ignore_errors=True)

@@ -1,0 +1,124 @@
+"""Sessions of an executor: what one snippet makes is there in the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from .. import policy
+from ..lasting import LastingSession
+from ..portal import Portal
+from ..runner import Runner
+from .result import Result, run_snippet
+
+
+class AgentSession:
+    """A session of an executor: its runs see what earlier ones made, it can go back, and it can be forked.
+
+    Attributes:
+        notices: Sentences about the state that somebody should read: what could not be saved, and why.
+    """
+
+    def __init__(self, runner: Runner, session: LastingSession) -> None:
+        self._runner = runner
+        self._session = session
+        self.notices: list[str] = []
+        session.tell = lambda sentence: self.notices.append(policy.clean_text(sentence))
+
+    @property
+    def id(self) -> str:
+        """Its id; ``sandbox_session.id`` in the sandbox."""
+        return self._session.id
+
+    async def run(
+        self,
+        code: str,
+        files: Mapping[str, bytes | str] | None = None,
+        timeout_s: float | None = None,
+        on_stream: Callable[[str, str], None] | None = None,
+    ) -> Result:
+        """See :meth:`SandboxExecutor.run`. The state after a run that ended by itself is there in the next."""
+        return await run_snippet(self._session, code, files, timeout_s, on_stream)
+
+    async def fork(self) -> AgentSession:
+        """Return a new session with this one's state; from now on they are independent. Raises StateNotSaved."""
+        return AgentSession(self._runner, await self._runner.fork(self._session))
+
+    async def undo(self, runs: int = 1) -> None:
+        """Take back a number of runs. Raises StateUnusable."""
+        await self._session.undo(runs)
+
+    async def rewind(self, run: int) -> None:
+        """Go to the state after a run, counted from 1; 0 is the beginning. Raises StateUnusable."""
+        await self._session.rewind(run)
+
+    async def save(self, name: str) -> None:
+        """Save the state under a name; it outlives this process. Raises StateNotSaved or StateUnusable."""
+        await self._session.save(name)
+
+    async def load(self, name: str) -> None:
+        """Go on from a saved session, as a new life of it. Raises StateUnusable."""
+        await self._session.load(name)
+
+    async def interrupt(self) -> None:
+        """End what runs now; its outcome is ``interrupted``."""
+        await self._session.interrupt()
+
+    async def close(self) -> None:
+        """End it. May be called twice; the executor's close() does it too."""
+        await self._session.close()
+
+
+class SyncAgentSession:
+    """The same for callers without an event loop; see :class:`AgentSession` for what each method does and raises."""
+
+    def __init__(self, portal: Portal, session: AgentSession) -> None:
+        self._portal = portal
+        self._session = session
+
+    @property
+    def id(self) -> str:
+        """See :class:`AgentSession`."""
+        return self._session.id
+
+    @property
+    def notices(self) -> list[str]:
+        """See :class:`AgentSession`."""
+        return self._session.notices
+
+    def run(
+        self,
+        code: str,
+        files: Mapping[str, bytes | str] | None = None,
+        timeout_s: float | None = None,
+        on_stream: Callable[[str, str], None] | None = None,
+    ) -> Result:
+        """See :meth:`AgentSession.run`. ``on_stream`` is called on another thread."""
+        return self._portal.call(self._session.run(code, files, timeout_s, on_stream))
+
+    def fork(self) -> SyncAgentSession:
+        """See :meth:`AgentSession.fork`."""
+        return SyncAgentSession(self._portal, self._portal.call(self._session.fork()))
+
+    def undo(self, runs: int = 1) -> None:
+        """See :meth:`AgentSession.undo`."""
+        self._portal.call(self._session.undo(runs))
+
+    def rewind(self, run: int) -> None:
+        """See :meth:`AgentSession.rewind`."""
+        self._portal.call(self._session.rewind(run))
+
+    def save(self, name: str) -> None:
+        """See :meth:`AgentSession.save`."""
+        self._portal.call(self._session.save(name))
+
+    def load(self, name: str) -> None:
+        """See :meth:`AgentSession.load`."""
+        self._portal.call(self._session.load(name))
+
+    def interrupt(self) -> None:
+        """See :meth:`AgentSession.interrupt`."""
+        self._portal.call(self._session.interrupt())
+
+    def close(self) -> None:
+        """See :meth:`AgentSession.close`."""
+        self._portal.call(self._session.close())

@@ -1,0 +1,175 @@
+"""The state of the cells, written out at the end of one sandbox and read in at the beginning of the next.
+
+A snapshot is a head, which says what there is and holds everything small, and parts with what is large. Each part is named
+by its sha256, so what did not change is not written again. Nothing of this is imported by the host.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import gc
+import os
+import types
+import warnings
+from typing import Any, Callable, Dict, Iterator, List, Optional, Set
+
+from . import carry_load
+from .carry_files import Files, parts
+from .carry_head import Unloadable, unpack
+from .carry_modules import Modules
+from .carry_names import Tombstone
+from .carry_parts import Part, Parts
+from .carry_process import ProcessState
+from .carry_save import Saving
+
+__all__ = ["Carrier", "Lost", "Part", "Saved", "Store", "Unloadable"]
+
+MOST_NAMES = 1000
+
+
+class Store:
+    """Where parts come from and go to."""
+
+    #: The host has verified every part that it gives.
+    trusted = False
+
+    def read(self, digest: str, size: int) -> memoryview:
+        """Return all bytes of a part, writable and private to this process. Raises OSError."""
+        raise NotImplementedError
+
+    def write(self, digest: str, data: memoryview) -> None:
+        """Take a part that the host does not hold yet. Raises OSError."""
+        raise NotImplementedError
+
+
+@dataclasses.dataclass
+class Lost:
+    """A name (or ``file PATH``) that was not carried, and why, in one sentence."""
+
+    name: str
+    why: str
+
+
+@dataclasses.dataclass
+class Saved:
+    """What was saved. ``parts`` are all that the snapshot needs, head and reused ones included."""
+
+    head: Part
+    parts: List[Part]
+    names: List[Dict[str, Any]]
+    lost: List[Lost]
+
+
+class Carrier:
+    """Carries the namespace of ``main`` and the state of the process from sandbox to sandbox by way of ``store``.
+
+    Args:
+        main: The module ``__main__``, in whose namespace cells run.
+        store: A :class:`Store`, or what behaves as one.
+        cap_bytes: Limit of all parts together. What does not fit, the largest first, is lost; variables go before files.
+        advice: What can be done about that; one more sentence.
+        is_seeded: Tells of a random generator whether somebody seeded it. Without it all count as seeded.
+    """
+
+    def __init__(
+        self,
+        main: types.ModuleType,
+        store: Any,
+        *,
+        cap_bytes: Optional[int] = None,
+        advice: str = "",
+        is_seeded: Optional[Callable[[Any], bool]] = None,
+    ) -> None:
+        self._main = main
+        self._parts = Parts(store)
+        self._cap_bytes = cap_bytes
+        self._advice = advice
+        self._before: Dict[str, Any] = {}
+        self._process = ProcessState(is_seeded=is_seeded)
+        self._files = Files(os.getcwd())
+        self._modules = Modules(main)
+        #: Data of items that were loaded, or the part that it is.
+        self._loaded: Set[Any] = set()
+
+    def begin(self) -> None:
+        """Note the process as it is before the first cell: only what differs from it is carried."""
+        self._before = dict(self._main.__dict__)
+        self._files.begin()
+        self._process.begin()
+
+    def load(self, head: Part) -> List[Lost]:
+        """Fill the namespace from a snapshot; return what could not be made again and was there before.
+
+        Raises:
+            Unloadable: It is none of ours, of another version of Python, or not whole.
+        """
+        body = unpack(self._parts.read(Part(*head)))
+        items = [
+            carry_load.Item(
+                names,
+                self._parts.read(Part(*data)) if isinstance(data, tuple) else data,
+                # Each once more, even if it is the same part: who writes to one means no other.
+                [self._parts.lend(Part(*buffer)) for buffer in buffers],
+            )
+            for names, data, buffers in body["items"]
+        ]
+        files = self._files.load(body["files"], lambda digest, size: self._parts.read(Part(digest, size)))
+        self._process.load(body["process"])
+        with _uncollected():
+            failed = self._fill(body, items)
+        self._loaded = {data for names, data, _ in body["items"] if not failed.keys() & names}
+        self._process.settle()
+        return [Lost(name, why) for name, why in [*files, *failed.items()]]
+
+    def _fill(self, body: Dict[str, Any], items: List[carry_load.Item]) -> Dict[str, str]:
+        space = self._main.__dict__
+        failed: Dict[str, str] = {}
+        self._modules.load(body["inner"])
+        for name, module in body["modules"].items():
+            try:
+                space[name] = self._modules.get(module)
+            except Exception as error:
+                failed[name] = carry_load.tell(error)
+        loader = carry_load.Loader(self._main, items, self._modules.get)
+        loader.load_all()
+        failed.update({name: carry_load.tell(error) for name, error in loader.failed.items()})
+        kinds = body["kinds"]
+        lost = {**{name: (kinds.get(name, "module"), why) for name, why in failed.items()}, **body["lost"]}
+        for name, (kind, why) in lost.items():
+            space[name] = Tombstone(name, kind, why)
+        for name in body["order"]:
+            if name in space:
+                space[name] = space.pop(name)
+        return failed
+
+    def begin_anew(self) -> None:
+        """Begin a new life after :meth:`load`: others that load the same are not to be the same."""
+        self._process.begin_anew()
+
+    def save(self) -> Saved:
+        """Write out everything that differs from the beginning. Raises what the store raises."""
+        process = self._process.dump()
+        saving = Saving(self._main, self._parts, self._modules, self._before, self._loaded)
+        with warnings.catch_warnings(), _uncollected():
+            warnings.simplefilter("ignore")
+            saving.write_names(self._cap_bytes, self._advice)
+        left = None if self._cap_bytes is None else max(0, self._cap_bytes - saving.total)
+        entries, lost_files = self._files.dump(self._parts.put, left, self._advice)
+        for digest, size in parts(entries):
+            self._parts.used[digest] = Part(digest, size)
+        head = saving.write_head(process, entries)
+        lost = [*((name, why) for name, (_, why) in saving.lost.items()), *lost_files]
+        return Saved(head, self._parts.list(), saving.names()[:MOST_NAMES], [Lost(*item) for item in lost])
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep Python from looking for garbage again and again while very many objects are made, none of which is any."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()

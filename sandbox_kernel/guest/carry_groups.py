@@ -1,0 +1,130 @@
+"""Which items share an object that can be changed, or whose identity can be told: those are written as one."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import enum
+import fractions
+import io
+import logging
+import pathlib
+import pickle
+import re
+import types
+import uuid
+from typing import Any, Dict, List, Optional, Set, Tuple
+
+from .carry_arrays import Arrays
+from .carry_names import Tombstone
+
+#: Of smaller items a list of all that is in them is made, which takes as long as writing them; so does comparing lists.
+LARGE_BYTES = 256 << 10
+#: More than this is not looked for one by one.
+MOST_LOOKED_FOR = 50_000
+
+#: Nobody can tell whether two names have the same one of these, or only equal ones.
+_ALIKE: Tuple[type, ...] = (
+    str, bytes, int, float, complex, bool, tuple, frozenset, range, slice, type(None), type(Ellipsis), type(NotImplemented),
+    types.CodeType, types.ModuleType, types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType,
+    types.GetSetDescriptorType, types.MemberDescriptorType, types.GenericAlias, types.FunctionType, type,
+    datetime.date, datetime.time, datetime.timedelta, datetime.tzinfo, decimal.Decimal, fractions.Fraction, uuid.UUID,
+    pathlib.PurePath, re.Pattern, enum.Enum, logging.Logger, Tombstone,
+)  # fmt: skip
+_ALIKE_FROM = ("typing", "numpy.dtypes")
+
+
+class Piece:
+    """One item, written. ``sizes`` estimates the bytes of each of its names."""
+
+    def __init__(self, names: List[str]) -> None:
+        self.names = names
+        self.data = b""
+        self.sizes: Dict[str, int] = {}
+        self.buffers: List[pickle.PickleBuffer] = []
+        self.needs: Set[str] = set()
+        self.kinds: Set[type] = set()
+        self.by_value: Set[int] = set()
+        self.modules: Set[str] = set()
+        self.arrays = Arrays(set())
+        #: What wrote it, and into what.
+        self.pickler: Any = None
+        self.file = io.BytesIO()
+        self._all: Optional[Dict[int, Any]] = None
+
+    @property
+    def all(self) -> Dict[int, Any]:
+        """All objects in it, by id; each is the last of a tuple. Takes time where it is large."""
+        if self._all is None:
+            self._all = dict(self.pickler.memo.copy())
+        return self._all
+
+    def done(self) -> None:
+        """Forget what only groups need to know."""
+        self._all = self.pickler = None
+        self.file = io.BytesIO()
+
+    def counts(self, key: int) -> bool:
+        """Say whether it matters that another item has the object with this id as well."""
+        if key in self.by_value:
+            return True
+        kind = type(self.all[key][1])
+        return not (key in self.arrays.apart or issubclass(kind, _ALIKE) or kind.__module__ in _ALIKE_FROM)
+
+    def has(self, value: Any) -> bool:
+        """Say whether an object is in it, without :attr:`all`."""
+        file = self.file
+        file.seek(0)
+        file.truncate()
+        try:
+            self.pickler.look_for(value)
+        except Exception:
+            return False
+        written = file.getvalue()
+        first = written[11:12] if written[2:3] == pickle.FRAME else written[2:3]
+        return first in (pickle.BINGET, pickle.LONG_BINGET)
+
+
+def groups(pieces: List[Piece]) -> List[List[Piece]]:
+    """Put together what has to be written as one."""
+    group_of = {id(piece): [piece] for piece in pieces}
+
+    def join(one: Piece, other: Piece) -> None:
+        ours, theirs = group_of[id(one)], group_of[id(other)]
+        if ours is not theirs:
+            theirs.extend(ours)
+            group_of.update({id(member): theirs for member in ours})
+
+    *others, largest = sorted(pieces, key=lambda piece: len(piece.data)) or [Piece([])]
+    owners: Dict[int, Piece] = {}
+    for piece in others:
+        _compare(piece, owners, join)
+        owners.update(dict.fromkeys(piece.all, piece))
+    if len(largest.data) < LARGE_BYTES or len(owners) > MOST_LOOKED_FOR:
+        _compare(largest, owners, join)
+    else:
+        tried: Set[int] = set()
+        for piece in others:
+            if _reaches(piece, largest, tried):
+                join(piece, largest)
+    return list({id(group): group for group in group_of.values()}.values())
+
+
+def _reaches(piece: Piece, large: Piece, tried: Set[int]) -> bool:
+    """Say whether something of ``piece`` is in ``large``, without asking for all that is; but nothing that was ``tried``."""
+    # What was found first holds what was found later, and looking for it is as good as adding all that it holds.
+    for key, (_, value) in sorted(piece.all.items(), key=lambda item: -item[1][0]):
+        if key not in tried and piece.counts(key):
+            tried.add(key)
+            # What is written in full here may be referred to by its name there.
+            found = key in large.by_value if key in piece.by_value else large.has(value)
+            if found:
+                return True
+    return False
+
+
+def _compare(piece: Piece, owners: Dict[int, Piece], join: Any) -> None:
+    if owners:
+        for key in owners.keys() & piece.all.keys():
+            if piece.counts(key) and owners[key].counts(key):
+                join(piece, owners[key])

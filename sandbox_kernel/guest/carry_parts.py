@@ -1,0 +1,132 @@
+"""The parts of a snapshot, read and written through a store. What did not change since it was read is not hashed again."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+from .carry_head import Unloadable
+
+#: Below this a part is verified although the store says that the host did.
+VERIFY_BYTES = 1 << 20
+#: From this on it is worth comparing memory before hashing it.
+COMPARE_BYTES = 64 << 10
+
+
+class Part(NamedTuple):
+    """Some bytes, named by their sha256 as hex digits."""
+
+    digest: str
+    size: int
+
+
+class Parts:
+    """What the host holds (``held``), and what the next snapshot needs (``used``)."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self.held: Dict[str, Part] = {}
+        self.used: Dict[str, Part] = {}
+        #: Where in memory a part was given out.
+        self._places: Dict[Tuple[int, int], Part] = {}
+        self._memory: Optional[_Memory] = None
+
+    def read(self, part: Part) -> memoryview:
+        """Return a part. Raises Unloadable: it cannot be read, or is not what was written."""
+        try:
+            data = memoryview(self._store.read(part.digest, part.size)).cast("B")
+        except OSError as error:
+            raise Unloadable("A part of the saved state cannot be read: %s." % (error.strerror or error)) from error
+        trusted = part == self.held.get(part.digest) or (part.size > VERIFY_BYTES and getattr(self._store, "trusted", False))
+        if len(data) != part.size or not (trusted or hashlib.sha256(data).hexdigest() == part.digest):
+            raise Unloadable("A part of the saved state is not what was saved: it was changed or cut short.")
+        self.held[part.digest] = part
+        return data
+
+    def lend(self, part: Part) -> memoryview:
+        """Return a part as :meth:`read` does, for somebody who may write to it, and notice later whether they did."""
+        data = self.read(part)
+        if part.size >= COMPARE_BYTES and not data.readonly:
+            self._memory = self._memory or _Memory.find()
+            if self._memory is not None:
+                self._places[(self._memory.address(data), part.size)] = part
+        return data
+
+    def name(self, data: Any) -> Part:
+        """Return the part that some bytes are."""
+        data = memoryview(data)
+        data = data if data.format == "B" and data.ndim == 1 else data.cast("B")
+        if self._places and self._memory is not None:
+            address = self._memory.address(data)
+            known = self._places.get((address, len(data)))
+            if known is not None and self._is_still(known, address):
+                return known
+        return Part(hashlib.sha256(data).hexdigest(), len(data))
+
+    def _is_still(self, part: Part, address: int) -> bool:
+        memory = self._memory
+        try:
+            data = memoryview(self._store.read(part.digest, part.size))
+        except OSError:
+            return False
+        return memory is not None and len(data) == part.size and memory.equal(address, memory.address(data), part.size)
+
+    def put(self, data: Any) -> Part:
+        """Take some bytes for the next snapshot."""
+        part = self.name(data)
+        self.write(part, data)
+        return part
+
+    def write(self, part: Part, data: Any) -> None:
+        """Take bytes that are named already."""
+        if part.digest not in self.used and part.digest not in self.held:
+            self._store.write(part.digest, memoryview(data).cast("B"))
+        self.used[part.digest] = part
+
+    def list(self) -> List[Part]:
+        """Return all parts that the next snapshot needs."""
+        return list(self.used.values())
+
+
+class _Memory:
+    """Addresses of buffers, and whether two pieces of memory are equal."""
+
+    def __init__(self, ctypes: Any) -> None:
+        class View(ctypes.Structure):  # type: ignore[misc]
+            # As far as it is the same in all versions; what follows is Python's.
+            _fields_ = (
+                ("buf", ctypes.c_void_p),
+                ("obj", ctypes.c_void_p),
+                ("len", ctypes.c_ssize_t),
+                ("rest", ctypes.c_char * 256),
+            )
+
+        self._view = View
+        self._ctypes = ctypes
+        self._compare = ctypes.CDLL(None).memcmp
+        self._compare.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
+        self._get = ctypes.pythonapi.PyObject_GetBuffer
+        self._get.argtypes = [ctypes.py_object, ctypes.c_void_p, ctypes.c_int]
+        self._release = ctypes.pythonapi.PyBuffer_Release
+        self._release.argtypes = [ctypes.c_void_p]
+        self._release.restype = None
+
+    @classmethod
+    def find(cls) -> Optional[_Memory]:
+        """Return it, or None where Python was built without ctypes."""
+        try:
+            import ctypes
+
+            return cls(ctypes)
+        except Exception:
+            return None
+
+    def address(self, data: memoryview) -> int:
+        view = self._view()
+        self._get(data, self._ctypes.byref(view), 0)
+        address = view.buf or 0
+        self._release(self._ctypes.byref(view))
+        return int(address)
+
+    def equal(self, one: int, other: int, size: int) -> bool:
+        return bool(self._compare(one, other, size) == 0)

@@ -1,0 +1,175 @@
+"""One snapshot in the making: what of the namespace is written, and what fits."""
+
+from __future__ import annotations
+
+import types
+from typing import Any, Dict, List, Optional, Set, Tuple
+
+from . import carry_trial, carry_write
+from .carry_groups import Piece
+from .carry_head import pack
+from .carry_load import Item
+from .carry_modules import Modules
+from .carry_names import Tombstone, facts
+from .carry_parts import Part, Parts
+from .carry_world import World
+
+#: Items of at least so many bytes are parts of their own.
+ITEM_BYTES = 64 << 10
+#: For what the head has beside the items.
+HEAD_BYTES = 4 << 10
+
+
+class Saving:
+    """Writes what is in the namespace of ``main`` and was not ``before``.
+
+    ``loaded`` has the data of items that were loaded in this process, or the part that it is.
+    """
+
+    def __init__(
+        self, main: types.ModuleType, parts: Parts, modules: Modules, before: Dict[str, Any], loaded: Set[Any]
+    ) -> None:
+        self._main = main
+        self._parts = parts
+        self._loaded = loaded
+        self._modules = modules
+        self._order: List[str] = []
+        self._bound: Dict[str, str] = {}
+        self._items: Dict[str, Any] = {}
+        self._pieces: List[Piece] = []
+        self._used: Dict[int, Tuple[Optional[Part], List[Part]]] = {}
+        #: By name: the name of the type, and why.
+        self.lost: Dict[str, Tuple[str, str]] = {}
+        for name, value in list(main.__dict__.items()):
+            if type(name) is str and not (name in before and before[name] is value):
+                self._order.append(name)
+                self._sort(name, value)
+        self._world = World(main, self._items, modules.name_of)
+
+    def _sort(self, name: str, value: Any) -> None:
+        if type(value) is Tombstone:
+            self.lost[name] = facts(value)[1:]
+            return
+        module = self._modules.name_of(value) if issubclass(type(value), types.ModuleType) else None
+        if module is not None:
+            self._bound[name] = module
+        else:
+            self._items[name] = value
+
+    def write_names(self, cap_bytes: Optional[int], advice: str) -> None:
+        """Write the items into parts, as far as they fit."""
+        written = carry_write.write_all(self._world, self._items)
+        for name, why in written.lost.items():
+            self._lose(name, why)
+        for piece in written.pieces:
+            self._name_parts(piece)
+        self._pieces = written.pieces
+        self._drop_unloadable()
+        if cap_bytes is not None:
+            self._fit(cap_bytes, advice)
+        for piece in self._pieces:
+            data, buffers = self._used[id(piece)]
+            if data is not None:
+                self._parts.write(data, piece.data)
+            for part, buffer in zip(buffers, piece.buffers):
+                self._parts.write(part, buffer.raw())
+
+    def _name_parts(self, piece: Piece) -> None:
+        data = self._parts.name(piece.data) if len(piece.data) >= ITEM_BYTES else None
+        self._used[id(piece)] = data, [self._parts.name(buffer.raw()) for buffer in piece.buffers]
+
+    def _drop_unloadable(self) -> None:
+        failed = self._failures(self._pieces)
+        for piece in [piece for piece in self._pieces if failed.keys() & piece.names]:
+            self._pieces.remove(piece)
+            rest, bad = self._without_guilty(piece) if len(piece.names) > 1 else (None, {})
+            if rest is not None:
+                self._name_parts(rest)
+                self._pieces.append(rest)
+            for name in piece.names:
+                if rest is None or name not in rest.names:
+                    self._lose(name, bad.get(name, failed[name]))
+        self._drop_needy()
+
+    def _without_guilty(self, piece: Piece) -> Tuple[Optional[Piece], Dict[str, str]]:
+        """Write those names of an item together that can be loaded alone; return what came of it, and why not the others."""
+        alone = [carry_write.write(self._world, {name: self._items[name]}) for name in piece.names]
+        bad = self._failures(alone)
+        good = {name: self._items[name] for name in piece.names if name not in bad}
+        if not bad or not good:
+            return None, bad
+        rest = carry_write.write(self._world, good)
+        return (None if self._failures([rest]) else rest), bad
+
+    def _failures(self, pieces: List[Piece]) -> Dict[str, str]:
+        items = []
+        for piece in pieces:
+            data, _ = self._used.get(id(piece), (None, []))
+            if (piece.data if data is None else data) not in self._loaded:
+                items.append((Item(piece.names, piece.data, piece.buffers), piece.kinds))
+        return carry_trial.failures(self._main, items, self._modules.get)
+
+    def _drop_needy(self) -> None:
+        lost = {name: why for name, (_, why) in self.lost.items() if name in self._items}
+        kept = carry_write.drop_needy(self._pieces, lost)
+        for gone in self._pieces:
+            if gone not in kept:
+                for name in gone.names:
+                    self._lose(name, lost[name])
+        self._pieces = kept
+
+    def _lose(self, name: str, why: str) -> None:
+        self.lost[name] = kind_of(self._items[name]), why
+
+    def _fit(self, cap_bytes: int, advice: str) -> None:
+        largest = sorted(self._pieces, key=self._size)
+        while largest and self.total > cap_bytes:
+            piece = largest.pop()
+            for name in piece.names:
+                why = "its %d bytes do not fit." % piece.sizes[name]
+                self._lose(name, ("%s %s" % (why, advice)).strip())
+            self._pieces.remove(piece)
+            self._drop_needy()
+            largest = [item for item in largest if item in self._pieces]
+
+    def _size(self, piece: Piece) -> int:
+        return len(piece.data) + sum(part.size for part in self._used[id(piece)][1])
+
+    @property
+    def total(self) -> int:
+        """Bytes of all parts that the items need, and about those of the head."""
+        buffers = {part for piece in self._pieces for part in self._used[id(piece)][1]}
+        return HEAD_BYTES + sum(len(piece.data) for piece in self._pieces) + sum(part.size for part in buffers)
+
+    def write_head(self, process: Dict[str, Any], files: List[Dict[str, Any]]) -> Part:
+        """Write the head, the last of all parts, and return it."""
+        modules = set(self._bound.values()).union(*(piece.modules for piece in self._pieces))
+        body = {
+            "items": [self._entry(piece) for piece in self._pieces],
+            "modules": self._bound,
+            "inner": self._modules.dump(modules),
+            "order": self._order,
+            "kinds": {name: kind_of(value) for name, value in self._items.items()},
+            "lost": self.lost,
+            "process": process,
+            "files": files,
+        }
+        return self._parts.put(memoryview(pack(body)))
+
+    def _entry(self, piece: Piece) -> Tuple[List[str], Any, List[Tuple[str, int]]]:
+        data, buffers = self._used[id(piece)]
+        return piece.names, piece.data if data is None else tuple(data), [(part.digest, part.size) for part in buffers]
+
+    def names(self) -> List[Dict[str, Any]]:
+        """Return name, type and estimated bytes of what was written, without names that begin with an underscore."""
+        sizes = {name: size for piece in self._pieces for name, size in piece.sizes.items() if not name.startswith("_")}
+        return [
+            {"name": name, "type": kind_of(self._items[name]), "size": sizes[name]} for name in self._order if name in sizes
+        ]
+
+
+def kind_of(value: Any) -> str:
+    """Return the name of a value's type, as a user knows it."""
+    kind = type(value)
+    module = getattr(kind, "__module__", "")
+    return kind.__qualname__ if module in ("builtins", "__main__") else "%s.%s" % (module, kind.__qualname__)

@@ -1,0 +1,335 @@
+"""A session in which everything that a cell made is there in the next one, and that can go back in time.
+
+After each cell the state is taken as a snapshot, the sandbox ends, and the next sandbox starts from the snapshot: at once
+where the backend keeps whole sandboxes, because threads of the session go on in it. The *head* is the point that the next
+cell starts from. A cell that does not end by itself makes no point, so the next one starts from the same head: that is all
+there is to rolling back. Going back moves the head; a fork is a session with a head of its own at the same snapshot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator, Callable
+
+from .backends.base import Backend, Request, Snapshot
+from .conversation import Conversation
+from .errors import SandboxError, StateNotSaved, StateUnusable
+from .execution import Execution
+from .guest import wire
+from .limits import Limits
+from .session import Session
+from .state import saved
+from .state.exact import BaseImages
+from .state.history import History, Point
+from .state.keeper import Keeper
+
+
+class LastingSession(Session):
+    """See the module's text. Cells run one after another.
+
+    Attributes:
+        background: Takes what threads of earlier cells say between two cells.
+        tell: Takes sentences about the state that the user should read.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        bases: BaseImages,
+        limits: Callable[[], Limits],
+        timeout_s: Callable[[], float | None],
+        close_later: Callable[[Conversation], None],
+        *,
+        keeper: Keeper,
+        history: History,
+    ) -> None:
+        super().__init__(backend, bases, limits, timeout_s, close_later)
+        self.mode = keeper.mode
+        self.background: Callable[[wire.Event], None] = lambda _: None
+        self.tell: Callable[[str], None] = lambda _: None
+        self._keeper = keeper
+        self._history = history
+        #: Held from the start of a cell until its state is settled, and by whoever moves the head.
+        self._turn = asyncio.Lock()
+        self._next: asyncio.Task[Conversation] | None = None
+        #: The cells whose state only the sandbox holds, because it could not be saved.
+        self._unsaved: list[Execution] = []
+        self._anew = False
+        self._settling: dict[asyncio.Task[None], Conversation] = {}
+        self._closed = False
+
+    # -- a cell
+
+    async def _acquire(self, limits: Limits, timeout_s: float | None) -> Conversation:
+        await self._turn.acquire()
+        try:
+            return await self._take_next(limits, timeout_s)
+        except BaseException:
+            self._turn.release()
+            raise
+
+    async def _take_next(self, limits: Limits, timeout_s: float | None) -> Conversation:
+        """Return the sandbox that waits, or one that is started now. Raises StateUnusable."""
+        try:
+            if self._next is not None:
+                waiting, self._next = self._next, None
+                try:
+                    conversation = await waiting
+                except asyncio.CancelledError:
+                    self._abandon(waiting)
+                    raise
+                except SandboxError as error:
+                    if isinstance(error, StateUnusable) and error.damaged:
+                        raise
+                    # It is started again, and says again why not.
+                else:
+                    if not conversation.ended:
+                        return conversation
+                    self._close_later(conversation)
+                    if not self._lose_unsaved():
+                        self.tell("The sandbox ended between two cells; the session is as it was after the last cell.")
+            return await self._start_from_head(self._request(limits, timeout_s))
+        except StateUnusable as error:
+            if not error.damaged or self._history.at_head() is None:
+                raise
+            raise self._go_without(error) from error
+
+    def _lose_unsaved(self) -> bool:
+        """Say that what only a sandbox held is gone with it. False: there was nothing."""
+        if not self._unsaved:
+            return False
+        label = self._unsaved[0].label
+        self.tell(f"The sandbox that held the state after cell {label} is gone; the session is back before that cell.")
+        self._unsaved.clear()
+        return True
+
+    def _go_without(self, error: StateUnusable) -> StateUnusable:
+        """Move the head from a point that is lost to the newest one before it, and say so."""
+        point = self._history.at_head()
+        assert point is not None
+        now = self._history.step_back()
+        where = "begins anew" if now is None else f"is back at the state after cell {now.cell}"
+        return StateUnusable(
+            f"The state after cell {point.cell} is lost. {error.message}", f"The session {where}; run what is missing again."
+        )
+
+    async def _start_from_head(self, request: Request) -> Conversation:
+        point = self._history.at_head()
+        request = await self._keeper.request(request)
+        if point is not None:
+            request = dataclasses.replace(request, snapshot=point.snapshot, anew=self._anew)
+            await self._keeper.check(point.snapshot)
+        conversation = await self._start(request)
+        self._anew = False
+        return conversation
+
+    def _converse(self, request: Request) -> Conversation:
+        conversation = Conversation(self._backend, request, self._in_background)
+        self._keeper.listen(conversation)
+        return conversation
+
+    def _in_background(self, event: wire.Event) -> None:
+        if isinstance(event, wire.Noise):  # No guest's word: the backend has something to say.
+            self.tell(event.text)
+        else:
+            self.background(event)  # Which may be set at any time.
+
+    # -- after a cell
+
+    def _ended(self, execution: Execution) -> None:
+        self._running.discard(execution)
+        if execution.conversation is None:
+            return
+        task = asyncio.ensure_future(self._settle(execution, execution.conversation))
+        self._settling[task] = execution.conversation
+        task.add_done_callback(self._settling.pop)
+
+    async def _settle(self, execution: Execution, conversation: Conversation) -> None:
+        """Take the state after a cell, or let go of the sandbox: then the next cell starts from the head again."""
+        try:
+            if execution.finished is None or not execution.finished.lives or conversation.killed or self._closed:
+                self._lose_unsaved()
+                self._close_later(conversation)
+                self._prepare()
+            else:
+                await self._keep(execution, conversation)
+        finally:
+            self._turn.release()
+
+    async def _keep(self, execution: Execution, conversation: Conversation) -> None:
+        label = execution.label
+        try:
+            snapshot = await self._keeper.take(conversation)
+        except SandboxError as error:
+            if getattr(error, "alive", False) and not conversation.ended:
+                self._unsaved += [execution] if execution not in self._unsaved else []
+                self._next = asyncio.ensure_future(_at_once(conversation))
+                self.tell(f"The state after cell {label} is not saved: {error} It goes on in the same sandbox.")
+                return
+            self._close_later(conversation)
+            first = (self._unsaved or [execution])[0].label
+            self._unsaved.clear()
+            if not self._closed:
+                self.tell(
+                    f"The state after cell {label} is lost: {error} The next cell has the state from before cell {first}."
+                )
+            self._prepare()
+            return
+        self._unsaved.clear()
+        code = execution.cell.code.strip().partition("\n")[0][:80]
+        await self._keeper.drop(self._history.add(snapshot, label, code))
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Where sandboxes are kept whole, start the next one: threads of the session go on in it."""
+        if self.mode == "exact" and not self._closed:
+            self._next = asyncio.ensure_future(self._start_from_head(self._request(self._limits(), self._timeout_s())))
+            self._next.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    def _abandon(self, waiting: asyncio.Task[Conversation]) -> None:
+        """Close a sandbox that is on its way."""
+        waiting.cancel()
+
+        def close(task: asyncio.Task[Conversation]) -> None:
+            if not task.cancelled() and task.exception() is None:
+                self._close_later(task.result())
+
+        waiting.add_done_callback(close)
+
+    # -- going back
+
+    @contextlib.asynccontextmanager
+    async def _moving(self) -> AsyncIterator[History]:
+        """Hold the turn while the head is moved, then start from where it is."""
+        async with self._turn:
+            before, anew = self._history.head, self._anew
+            yield self._history
+            if self._next is not None:
+                waiting, self._next = self._next, None
+                self._abandon(waiting)
+            self._unsaved.clear()
+            self._prepare()
+            if self._next is not None:
+                try:
+                    await asyncio.shield(self._next)
+                except SandboxError:
+                    self._next = None
+                    self._history.head, self._anew = before, anew
+                    self._prepare()
+                    raise
+
+    async def undo(self, cells: int = 1) -> None:
+        """Go back by a number of cells. Raises StateUnusable."""
+        async with self._moving() as history:
+            held = len(self._unsaved)
+            if cells < held:
+                raise StateUnusable(
+                    f"The states after the last {held} cells could not be saved, so there is none from {cells} cells ago.",
+                    f"`%sandbox undo {held}` goes back to before them.",
+                )
+            history.undo(cells - held)
+
+    async def rewind(self, cell: str | int) -> None:
+        """Go to the state after a cell; 0 is the beginning. Raises StateUnusable."""
+        async with self._moving() as history:
+            history.rewind(str(cell))
+
+    async def reset(self) -> None:
+        """Begin anew. What can be gone back to stays."""
+        await self.rewind(0)
+
+    async def save(self, name: str) -> Snapshot:
+        """Save the state under a name; it outlives this process. Raises StateNotSaved or StateUnusable."""
+        saved.checked_name(name)
+        async with self._turn:
+            snapshot = await self._newest()
+            await saved.save(name, snapshot, self._keeper.export)
+            return snapshot
+
+    async def _newest(self) -> Snapshot:
+        """Return the newest snapshot; what could not be saved before is tried again. Raises StateNotSaved."""
+        if self._unsaved and self._next is not None:
+            waiting, self._next, head = self._next, None, self._history.head
+            await self._keep(self._unsaved[-1], await waiting)
+            if self._history.head == head:
+                advice = "The session goes on in its sandbox." if self._unsaved else ""
+                raise StateNotSaved("The state after the last cell could not be saved.", advice)
+        point = self._history.at_head()
+        if point is None:
+            raise StateNotSaved("There is nothing to save: no cell has run yet.")
+        return point.snapshot
+
+    async def load(self, name: str) -> Snapshot:
+        """Go on from a saved session, as a new life of it. Raises StateUnusable."""
+        found = await asyncio.to_thread(saved.find, name)
+        if found.mode != self.mode:
+            raise StateUnusable(
+                f"{name!r} was saved with state {found.mode!r}; this session keeps {self.mode!r}.",
+                f"Set Runner.state to {found.mode!r}.",
+            )
+        snapshot = await self._keeper.adopt(found)
+        async with self._moving() as history:
+            await self._keeper.drop(history.add(snapshot, f"load {name}"))
+            self._anew = True
+        return snapshot
+
+    async def fork_into(self, other: LastingSession) -> None:
+        """Give another session, which has not begun, the state of this one. Raises StateNotSaved."""
+        async with self._turn:
+            if self._history.at_head() is not None or self._unsaved:
+                snapshot = await self._newest()
+                self._keeper.hold(snapshot)
+                other._history.add(snapshot, "fork")
+                other._anew = True
+        other._prepare()
+
+    # -- looking
+
+    def log(self) -> list[tuple[Point, bool]]:
+        """Return the points that can be gone back to, oldest first, and which of them the next cell starts from."""
+        return [(point, point.number == self._history.head) for point in self._history]
+
+    def weight(self) -> int:
+        """Return the bytes that all points take on disk."""
+        return self._history.weight()
+
+    def head(self) -> Point | None:
+        """Return the point that the next cell starts from; None: the beginning."""
+        return self._history.at_head()
+
+    async def names(self) -> list[tuple[str, str, int]]:
+        """Return name, type and estimated bytes of what the namespace holds. A guest's word."""
+        async with self._turn:
+            point = self._history.at_head()
+            if self.mode != "exact":
+                return list(point.snapshot.names) if point is not None else []
+            if self._next is None:
+                self._prepare()
+            if self._next is None:
+                return []
+            return await (await self._next).names()
+
+    async def settled(self) -> None:
+        """Return when the state of the last cell has been taken."""
+        async with self._turn:
+            pass
+
+    async def close(self) -> None:
+        """End the session. May be called twice."""
+        self._closed = True
+        await super().close()
+        for task, conversation in list(self._settling.items()):
+            await conversation.kill()
+            await asyncio.wait({task})
+        if self._next is not None:
+            waiting, self._next = self._next, None
+            waiting.cancel()
+            with contextlib.suppress(asyncio.CancelledError, SandboxError):
+                self._close_later(await waiting)
+        await self._keeper.drop(self._history.clear())
+
+
+async def _at_once(conversation: Conversation) -> Conversation:
+    return conversation

@@ -1,0 +1,263 @@
+"""Snapshots that the guest makes: the namespace in parts, named by their sha256. The host never looks into one.
+
+New parts come over the wire, or into a directory that the sandbox could write to. They count only when the sandbox has said
+that all of it is there, and each has the size and digest it was announced with; until then the last snapshot is the good
+one. Parts that several snapshots need are held once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import dataclasses
+import os
+import secrets
+import shutil
+import stat
+import weakref
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from ..backends import images
+from ..backends.base import Request, Snapshot
+from ..conversation import Conversation
+from ..errors import StateNotSaved, StateUnusable
+from ..guest import wire
+from .keeper import Keeper
+
+#: Beyond the guest's own limit for carrying the state out.
+GRACE_S = 10.0
+
+
+class CarryKeeper(Keeper):
+    """Snapshots are sets of parts below the workplace."""
+
+    mode = "carry"
+
+    def __init__(
+        self, workplace: Callable[[], Awaitable[Path]], cap_bytes: int, save_s: float, *, elsewhere: bool = False
+    ) -> None:
+        """``elsewhere``: the backend keeps the parts."""
+        super().__init__(workplace)
+        self._place = f"parts-{secrets.token_hex(5)}" if elsewhere else ""
+        self._dropped: set[str] = set()
+        #: The newest sandbox that was told to remove parts from the place.
+        self._removing: Conversation | None = None
+        #: Held while parts come to be needed or go, so that none goes that has just been found there.
+        self._changing = asyncio.Lock()
+        self._cap_bytes = cap_bytes
+        self._save_s = save_s
+        self._parts = Path()
+        self._incoming: weakref.WeakKeyDictionary[Conversation, _Incoming] = weakref.WeakKeyDictionary()
+
+    async def _open(self) -> Path:
+        folder = await self._workplace()
+        self._parts = folder / "parts"
+        # The guest, who is another user for root, reads these and writes new ones; nobody else comes in here.
+        _make(self._parts, 0o755)
+        return folder
+
+    async def request(self, request: Request) -> Request:
+        """See :class:`.keeper.Keeper`."""
+        if self._place:
+            return dataclasses.replace(request, place=self._place, dropped=await self._removable())
+        out = await self._open() / f"out-{secrets.token_hex(4)}"
+        _make(out, 0o777)
+        return dataclasses.replace(request, folder=self._parts, out=out)
+
+    async def _removable(self) -> tuple[str, ...]:
+        """Return what the next sandbox is to remove from the place.
+
+        Nothing while there is another: it may be writing the same part anew. So who begins waits until it is removed.
+        """
+        if self._removing is not None:
+            await _either(_is_ready(self._removing), self._removing.wait_ended())
+        if any(not conversation.ended for conversation in self._incoming):
+            return ()
+        dropped, self._dropped = self._dropped - self._needed(), set()
+        return tuple(sorted(dropped))
+
+    def _needed(self) -> set[str]:
+        return {digest for snapshot in self._holders for digest, _ in snapshot.parts}
+
+    def listen(self, conversation: Conversation) -> None:
+        """See :class:`.keeper.Keeper`."""
+        if conversation.request.dropped:
+            self._removing = conversation
+        incoming = self._incoming[conversation] = _Incoming(conversation.request.out, self._cap_bytes, conversation.elsewhere)
+        conversation.elsewhere = incoming.take
+
+    async def take(self, conversation: Conversation) -> Snapshot:
+        """See :class:`.keeper.Keeper`."""
+        incoming = self._incoming[conversation]
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(_either(incoming.done.wait(), conversation.wait_ended()), self._save_s + GRACE_S)
+        # Nobody may write to what is being looked at.
+        await conversation.kill()
+        try:
+            if incoming.saved is None or incoming.problem:
+                raise StateNotSaved(f"It was not carried out: {incoming.problem or 'the sandbox ended before'}.")
+            async with self._changing:
+                return self.hold(await asyncio.to_thread(self._commit, incoming, incoming.saved))
+        finally:
+            await conversation.close()
+
+    def _commit(self, incoming: _Incoming, saved: wire.Saved) -> Snapshot:
+        parts = tuple((str(digest), int(size)) for digest, size in saved.parts)
+        size = sum(size for _, size in parts)
+        if not parts or size > self._cap_bytes:
+            raise StateNotSaved(
+                f"The state has {size} bytes; {self._cap_bytes} may be kept.", "Runner.history_mib sets the limit."
+            )
+        if incoming.folder is not None:
+            new = {digest: wanted for digest, wanted in parts if not (self._parts / digest).exists()}
+            for digest, wanted in new.items():
+                _check_new(incoming.folder / digest, digest, wanted)
+            try:
+                for digest in new:
+                    os.rename(incoming.folder / digest, self._parts / digest)
+            except OSError as error:
+                raise StateNotSaved(f"A part of the state could not be put into place: {error.strerror}.") from error
+        names = tuple((str(name), str(kind), int(weight)) for name, kind, weight in incoming.names)
+        lost = tuple((str(name), str(why)) for name, why in saved.lost)
+        return Snapshot(secrets.token_hex(8), "carry", size, self._parts, parts=parts, names=names, lost=lost)
+
+    async def _remove(self, snapshot: Snapshot) -> None:
+        async with self._changing:
+            gone = {digest for digest, _ in snapshot.parts} - self._needed()
+            if self._place:
+                self._dropped |= gone
+                return
+            for digest in gone:
+                (self._parts / digest).unlink(missing_ok=True)
+
+    async def export(self, snapshot: Snapshot, folder: Path) -> Snapshot:
+        """See :class:`.keeper.Keeper`."""
+        if self._place:
+            raise StateNotSaved("The session's state lies on the workspace volume; only what lies here can be saved by name.")
+        await asyncio.to_thread(_copy_parts, snapshot, folder)
+        return dataclasses.replace(snapshot, folder=folder)
+
+    async def adopt(self, snapshot: Snapshot) -> Snapshot:
+        """See :class:`.keeper.Keeper`."""
+        if self._place:
+            raise StateUnusable("This session keeps its state on the workspace volume; it cannot load what lies here.")
+        copying = await self._open() / f"in-{secrets.token_hex(4)}"
+        try:
+            await asyncio.to_thread(_copy_parts, snapshot, copying)
+            for digest in dict(snapshot.parts):
+                os.rename(copying / digest, self._parts / digest)
+        except OSError as error:
+            raise StateNotSaved(f"The saved session could not be copied: {error.strerror}.") from error
+        finally:
+            shutil.rmtree(copying, ignore_errors=True)
+        return self.hold(dataclasses.replace(snapshot, id=secrets.token_hex(8), folder=self._parts))
+
+    async def check(self, snapshot: Snapshot) -> None:
+        """See :class:`.keeper.Keeper`. A part is read again where its size and dates tell of a change."""
+        if not self._place:
+            await asyncio.to_thread(_check_parts, snapshot, self._parts)
+
+
+def _make(folder: Path, mode: int) -> None:
+    try:
+        folder.mkdir(exist_ok=True)
+        folder.chmod(mode)
+    except OSError as error:
+        raise StateNotSaved(f"{folder} cannot be made: {error.strerror}.", "State is kept there between cells.") from error
+
+
+async def _is_ready(conversation: Conversation) -> None:
+    await asyncio.shield(conversation.ready)
+
+
+async def _either(*waits: Coroutine[Any, Any, Any]) -> None:
+    """Return when one of them does."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+class _Incoming:
+    """What one sandbox says of its state."""
+
+    def __init__(self, folder: Path | None, cap_bytes: int, others: Callable[[wire.Event], None]) -> None:
+        self.folder = folder
+        self._others = others
+        self.names: list[list[Any]] = []
+        self.saved: wire.Saved | None = None
+        self.problem = ""
+        self.done = asyncio.Event()
+        self._left = cap_bytes
+
+    def take(self, event: wire.Event) -> None:
+        if isinstance(event, wire.Names):
+            self.names = event.names
+        elif isinstance(event, wire.Part):
+            self._write(event)
+        elif isinstance(event, wire.Saved):
+            self.saved = event
+            self.done.set()
+        elif isinstance(event, wire.NotSaved):
+            self.problem = event.reason
+            self.done.set()
+        else:
+            self._others(event)
+
+    def _write(self, part: wire.Part) -> None:
+        try:
+            data = base64.b64decode(part.data, validate=True)
+            self._left -= len(data)
+            assert self.folder is not None
+            # The name is a digest: the wire lets nothing else through.
+            with open(self.folder / part.digest, "ab" if part.offset else "wb") as file:
+                if self._left >= 0 and file.tell() == part.offset:
+                    file.write(data)
+                    return
+            problem = "it is larger than may be kept" if self._left < 0 else "a piece is missing"
+        except (ValueError, OSError) as error:
+            problem = str(error)
+        self.problem = self.problem or problem
+
+
+def _check_new(path: Path, digest: str, size: int) -> None:
+    try:
+        status = os.lstat(path)
+        good = stat.S_ISREG(status.st_mode) and status.st_size == size and images.file_digest(path) == digest
+    except OSError:
+        good = False
+    if not good:
+        raise StateNotSaved("The state was carried out damaged: a part has not the content it was announced with.")
+    path.chmod(0o444)
+
+
+def _check_parts(snapshot: Snapshot, folder: Path) -> None:
+    for digest, size in snapshot.parts:
+        path = folder / digest
+        try:
+            good = os.stat(path).st_size == size and images.known_digest(path) == digest
+        except OSError:
+            good = False
+        if not good:
+            raise StateUnusable(
+                "The saved state is damaged: a part is not what was written.",
+                "Go back to another with `%sandbox undo`, or begin anew with `%sandbox reset`.",
+                damaged=True,
+            )
+
+
+def _copy_parts(snapshot: Snapshot, folder: Path) -> None:
+    folder.mkdir(mode=0o700)
+    for digest, size in dict(snapshot.parts).items():
+        try:
+            shutil.copyfile(snapshot.folder / digest, folder / digest)
+        except OSError as error:
+            raise StateUnusable(f"A part of the saved state cannot be read: {error.strerror}.") from error
+        if os.stat(folder / digest).st_size != size or images.file_digest(folder / digest) != digest:
+            raise StateUnusable("The saved state is damaged: a part is not what was written.")
+        (folder / digest).chmod(0o444)
