@@ -104,7 +104,8 @@ class Conversation:
             if not self.ready.done():
                 self.ready.set_result(True)
         elif isinstance(event, wire.Unloadable):
-            self._problem = StateUnusable(f"The session's state cannot be loaded: {event.reason}")
+            advice = "Go back to another with `%sandbox undo`, or begin anew with `%sandbox reset`."
+            self._problem = StateUnusable(f"The session's state cannot be loaded: {event.reason.rstrip('.')}.", advice)
         elif (queue := self._queue) is not None:
             await queue.put(event)
             if self._queue is not queue:  # Nobody reads it any more, and it was full until that moment.

@@ -117,10 +117,10 @@ class LastingSession(Session):
 
     async def _start_from_head(self, request: Request) -> Conversation:
         point = self._history.at_head()
-        request = await self._keeper.request(request)
         if point is not None:
-            request = dataclasses.replace(request, snapshot=point.snapshot, anew=self._anew)
             await self._keeper.check(point.snapshot)
+            request = dataclasses.replace(request, snapshot=point.snapshot, anew=self._anew)
+        request = await self._keeper.request(request)
         conversation = await self._start(request)
         self._anew = False
         return conversation

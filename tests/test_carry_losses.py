@@ -163,12 +163,20 @@ def test_a_name_bound_while_it_is_saved(session: Session) -> None:
     session.good("assert one.a == two.a == three.a == 1 and last == [1]")
 
 
-@pytest.mark.parametrize("harm", ["raise SystemExit", "raise KeyboardInterrupt", "[0][1]", "return Fails.__reduce__(self)"])
+@pytest.mark.parametrize("harm", ["raise SystemExit", "[0][1]", "return Fails.__reduce__(self)"])
 def test_an_error_while_it_is_saved(session: Session, harm: str) -> None:
     """What raises anything at all while it is saved is lost alone."""
     result = session.good(f"class Fails:\n    def __reduce__(self): {harm}\nfails, a = Fails(), [1]")
     assert result.why.keys() == {"fails"}
     session.good("assert a == [1] and Fails")
+
+
+def test_an_interrupt_while_it_is_saved(session: Session) -> None:
+    """An interrupt ends the saving, and the state before the cell is still there."""
+    session.good("a = [1]")
+    result = session.cell("class Fails:\n    def __reduce__(self): raise KeyboardInterrupt\nfails, b = Fails(), [2]")
+    assert result["crash"].endswith("KeyboardInterrupt\n")
+    session.good("assert a == [1] and 'b' not in globals()")
 
 
 def test_what_a_cell_left_after_an_error(session: Session) -> None:

@@ -219,7 +219,9 @@ async def test_a_state_that_the_guest_cannot_load() -> None:
     said = talk.conversation.attach()
     await talk.conversation.open()
     assert not await talk.conversation.wait_ready(60)
-    with pytest.raises(StateUnusable, match=r"^The session's state cannot be loaded: it is of Python 3\.9$"):
+    with pytest.raises(
+        StateUnusable, match=r"^The session's state cannot be loaded: it is of Python 3\.9\. Go back to .*`%sandbox undo`"
+    ):
         await all_of(said)
     await talk.conversation.close()
 

@@ -439,13 +439,17 @@ async def test_a_host_that_is_killed_leaves_nothing(when: str, cluster: TestClus
 # -- on a workspace ----------------------------------------------------------------------------------------------------
 
 
+#: On the node.
+VOLUMES = "/var/tmp/sandbox-kernel-tests"
+
+
 class Volume:
     """A volume as the administrator sees it: through a pod in another namespace, which has it as a directory."""
 
     def __init__(self, cluster: TestCluster) -> None:
         self.name = f"sandbox-test-{secrets.token_hex(4)}"
         self._cluster = cluster
-        self._host_path = {"path": f"/var/tmp/{self.name}", "type": "DirectoryOrCreate"}
+        self._folder = f"/volumes/{self.name}"
 
     def make(self) -> None:
         """Make a directory on the node, a PersistentVolume of it and the claim ``workspace``."""
@@ -453,22 +457,22 @@ class Volume:
             "name": "look",
             "image": "python:3.11-slim",
             "imagePullPolicy": "IfNotPresent",
-            "command": ["sh", "-c", "chmod 0777 /volume && sleep 3600"],
-            "volumeMounts": [{"name": "volume", "mountPath": "/volume"}],
+            "command": ["sh", "-c", f"mkdir -m 0777 {self._folder} && sleep 3600"],
+            "volumeMounts": [{"name": "volumes", "mountPath": "/volumes"}],
         }
         pod = {
             "terminationGracePeriodSeconds": 0,
             "restartPolicy": "Never",
             "runtimeClassName": "gvisor",
             "containers": [container],
-            "volumes": [{"name": "volume", "hostPath": self._host_path}],
+            "volumes": [{"name": "volumes", "hostPath": {"path": VOLUMES, "type": "DirectoryOrCreate"}}],
         }
         volume = {
             "capacity": {"storage": "1Gi"},
             "accessModes": ["ReadWriteMany"],
             "persistentVolumeReclaimPolicy": "Retain",
             "storageClassName": "",
-            "hostPath": self._host_path,
+            "hostPath": {"path": f"{VOLUMES}/{self.name}"},
         }
         claim = {
             "accessModes": ["ReadWriteMany"],
@@ -481,22 +485,22 @@ class Volume:
         there = {"name": "workspace", "namespace": self._cluster.namespace}
         self._create({"kind": "PersistentVolumeClaim", "metadata": there, "spec": claim})
         _kubectl("wait", "pod", self.name, "--namespace=default", "--for=condition=Ready", "--timeout=90s")
-        wait_until(lambda: self.shell("stat -c %a /volume") == "777\n", "the volume is everybody's")
+        wait_until(lambda: self.shell(f"stat -c %a {self._folder}") == "777\n", "the volume is everybody's")
 
     def _create(self, body: dict[str, Any]) -> None:
         _kubectl("create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", **body}))
 
     def shell(self, command: str) -> str:
-        """Return what a command prints that runs with the volume at /volume."""
-        return _kubectl("exec", self.name, "--namespace=default", "--", "sh", "-c", command)
+        """Return what a command prints that runs in the volume."""
+        return _kubectl("exec", self.name, "--namespace=default", "--", "sh", "-c", f"cd {self._folder} && {command}")
 
     def files(self) -> list[str]:
         """Name all that is in the folders of the volume."""
-        return self.shell("cd /volume && find . -mindepth 2").split()
+        return self.shell("find . -mindepth 2").split()
 
     def remove(self) -> None:
         """Remove all of it."""
-        self.shell("rm -rf /volume/*")
+        self.shell(f"rm -rf {self._folder}")
         self._cluster.kubectl("delete", "pvc", "workspace", "--wait=true", "--timeout=60s")
         _kubectl("delete", "pv", self.name, "--wait=true", "--timeout=60s")
         _kubectl("delete", "pod", self.name, "--namespace=default", "--wait=true", "--timeout=60s")
@@ -537,7 +541,7 @@ async def test_a_workspace_does_not_grow(volume: Volume, make: Make) -> None:
     session = make(WORKSPACE, "--Runner.history_points=2").session()
     for number in range(5):
         await run(session, f"import random; random.seed({number}); x = random.randbytes(500_000)")
-    assert len([name for name in volume.files() if int(volume.shell(f"stat -c %s /volume/{name}")) >= 500_000]) == 3
+    assert len([name for name in volume.files() if int(volume.shell(f"stat -c %s {name}")) >= 500_000]) == 3
     await session.undo()
     assert await value(session, "random.seed(3); x == random.randbytes(500_000)") == "True"
 
@@ -563,7 +567,7 @@ async def test_a_part_that_was_changed_on_the_workspace_is_refused(volume: Volum
     await run(session, "x = 1")
     await run(session, "y = bytearray(300_000)")
     digest = max(parts(session), key=parts(session).__getitem__)
-    volume.shell(f"cd /volume/*/ && printf '\\377' | dd of={digest} bs=1 seek=100000 conv=notrunc")
+    volume.shell(f"cd */ && printf '\\377' | dd of={digest} bs=1 seek=100000 conv=notrunc")
     with pytest.raises(StateUnusable, match="is not what was saved"):
         await session.run("1")
     await session.undo()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from sandbox_kernel.backends import interpreter, oci
+from sandbox_kernel.backends.base import Request, Snapshot
 from sandbox_kernel.errors import ConfigurationError
 from sandbox_kernel.limits import Limits
 
@@ -130,6 +132,34 @@ def test_the_guests_command() -> None:
     )
     settings = {"mailbox": "-", "memory_mib": 512}
     assert oci.guest_args(["conda", "python"], settings) == ["conda", "python", "-c", boot, json.dumps(settings)]
+
+
+def test_a_session_has_one_order_of_sets() -> None:
+    """All sandboxes of a session hash alike, those of another one otherwise, and Python takes the seed."""
+    seeds = [oci.hash_seed(session) for session in ("aa", "aa", "ab")]
+    assert seeds[0] == seeds[1] != seeds[2]
+    assert all(0 <= int(seed["PYTHONHASHSEED"]) < 2**32 for seed in seeds)
+
+
+def test_what_a_guest_is_told_of_carried_state() -> None:
+    """A new session has no head; one that goes on has the first part of its snapshot, and JSON holds all of it."""
+    request = Request("abc", 1, LIMITS, None, "carry", anew=True, dropped=("d",))
+    told = oci.carry_settings(request, "/in", "/out", cap_bytes=5, advice="Set X.")
+    assert told == {
+        "head": None,
+        "anew": True,
+        "session": "abc",
+        "folder": "/in",
+        "out": "/out",
+        "cap_bytes": 5,
+        "advice": "Set X.",
+        "save_s": oci.SAVE_S,
+        "dropped": ["d"],
+    }
+    snapshot = Snapshot("id", "carry", 3, Path("/nowhere"), parts=(("head", 1), ("large", 2)))
+    told = oci.carry_settings(dataclasses.replace(request, snapshot=snapshot, anew=False), "/in", "wire")
+    assert json.loads(json.dumps(told))["head"] == ["head", 1]
+    assert (told["anew"], told["out"], told["cap_bytes"]) == (False, "wire", None)
 
 
 def test_runscs_command_line() -> None:

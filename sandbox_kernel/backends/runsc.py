@@ -155,7 +155,7 @@ class LocalBackend(LoggingConfigurable):
             settings["lasting"] = True
         return oci.config(
             args=oci.guest_args([self._python.path], settings),
-            env=oci.environment({**self.environment, **(oci.hash_seed(request.session) if request.mode == "carry" else {})}),
+            env=oci.environment({**(oci.hash_seed(request.session) if request.mode == "carry" else {}), **self.environment}),
             mounts=mounts,
             limits=limits,
             rootfs=str(self._home / "rootfs"),

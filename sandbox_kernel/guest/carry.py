@@ -2,6 +2,18 @@
 
 A snapshot is a head, which says what there is and holds everything small, and parts with what is large. Each part is named
 by its sha256, so what did not change is not written again. Nothing of this is imported by the host.
+
+What differs from a session in one process:
+
+* What belongs to a process is lost: generators and coroutines in progress, sockets, connections, threads, programs that run,
+  files open for writing, held locks. A name is lost as a whole when anything in it is; it says so when it is used.
+* Of modules the name is carried, not what was assigned to their attributes; one of the user's own is imported again.
+* Contents of ``lru_cache`` and callbacks of weak references are gone; ``__del__`` and ``atexit`` are for each sandbox anew.
+* ``id()`` changes, and with it the order of sets of what is hashed by it; other sets may change their order too.
+* Arrays do not own their memory after they were carried: ``resize`` in place fails. Memory that arrays share stays shared;
+  memory that frames of pandas share does not. Large immutable values stay shared, small ones may become several.
+* Time and memory are bounded for loading what could fail, which is tried (:mod:`.carry_trial`), but not for what the user's
+  own ``__reduce__`` and the like do while it is written.
 """
 
 from __future__ import annotations
@@ -150,15 +162,13 @@ class Carrier:
     def save(self) -> Saved:
         """Write out everything that differs from the beginning. Raises what the store raises."""
         process = self._process.dump()
-        saving = Saving(self._main, self._parts, self._modules, self._before, self._loaded)
+        saving = Saving(self._main, self._parts, self._modules, self._before, self._loaded, self._cap_bytes, self._advice)
         with warnings.catch_warnings(), _uncollected():
             warnings.simplefilter("ignore")
-            saving.write_names(self._cap_bytes, self._advice)
+            saving.write_names()
         left = None if self._cap_bytes is None else max(0, self._cap_bytes - saving.total)
         entries, lost_files = self._files.dump(self._parts.put, left, self._advice)
-        for digest, size in parts(entries):
-            self._parts.used[digest] = Part(digest, size)
-        head = saving.write_head(process, entries)
+        head = saving.write(process, entries, {Part(digest, size) for digest, size in parts(entries)})
         lost = [*((name, why) for name, (_, why) in saving.lost.items()), *lost_files]
         return Saved(head, self._parts.list(), saving.names()[:MOST_NAMES], [Lost(*item) for item in lost])
 

@@ -31,6 +31,9 @@ _ALIKE: Tuple[type, ...] = (
     datetime.date, datetime.time, datetime.timedelta, datetime.tzinfo, decimal.Decimal, fractions.Fraction, uuid.UUID,
     pathlib.PurePath, re.Pattern, enum.Enum, logging.Logger, Tombstone,
 )  # fmt: skip
+#: From this length on, though, it is better not to have it twice.
+LONG = 4096
+_LONG = (str, bytes, tuple, frozenset)
 _ALIKE_FROM = ("typing", "numpy.dtypes")
 
 
@@ -68,7 +71,10 @@ class Piece:
         """Say whether it matters that another item has the object with this id as well."""
         if key in self.by_value:
             return True
-        kind = type(self.all[key][1])
+        value = self.all[key][1]
+        kind = type(value)
+        if kind in _LONG and len(value) >= LONG:
+            return True
         return not (key in self.arrays.apart or issubclass(kind, _ALIKE) or kind.__module__ in _ALIKE_FROM)
 
     def has(self, value: Any) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import pickle
 import sys
-import zlib
+
+# Functions, not modules: a cell may put something else into those.
+from json import dumps as dump_json
+from json import loads as load_json
+from pickle import dumps, loads
 from typing import Any, Dict
+from zlib import compress, decompress
 
 MAGIC = b"sandbox-kernel state\n"
 FORMAT = 1
@@ -19,7 +22,7 @@ class Unloadable(Exception):
 def pack(body: Dict[str, Any]) -> bytes:
     """Return the head for a body of plain values."""
     header = {"format": FORMAT, "python": list(sys.version_info[:2])}
-    return MAGIC + json.dumps(header).encode("ascii") + b"\n" + zlib.compress(pickle.dumps(body, 5), 1)
+    return MAGIC + dump_json(header).encode("ascii") + b"\n" + compress(dumps(body, 5), 1)
 
 
 def unpack(data: memoryview) -> Dict[str, Any]:
@@ -29,7 +32,7 @@ def unpack(data: memoryview) -> Dict[str, Any]:
         raise Unloadable("This is not a saved state of a sandbox.")
     line, _, rest = whole[len(MAGIC) :].partition(b"\n")
     try:
-        header = json.loads(line)
+        header = load_json(line)
         python = "%d.%d" % tuple(header["python"])
         form = header["format"]
     except (ValueError, TypeError, KeyError) as error:
@@ -42,7 +45,7 @@ def unpack(data: memoryview) -> Dict[str, Any]:
     if python != ours:
         raise Unloadable("The saved state was made by Python %s, and this sandbox has Python %s." % (python, ours))
     try:
-        body: Dict[str, Any] = pickle.loads(zlib.decompress(rest))
+        body: Dict[str, Any] = loads(decompress(rest))
     except Exception as error:
         raise Unloadable("The head of the saved state is damaged.") from error
     return body

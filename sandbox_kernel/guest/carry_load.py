@@ -84,6 +84,8 @@ class Loader:
         for name in item.names:
             try:
                 self._globals[name] = unpickler.load()
+            except KeyboardInterrupt:
+                raise
             except BaseException as error:
                 for missing in item.names[item.names.index(name) :]:
                     self.failed[missing] = error
@@ -287,14 +289,12 @@ def tool_new_module(name: str, doc: Optional[str]) -> types.ModuleType:
 
 
 def tool_array(buffer: Any, dtype: Any, shape: Any, order: Any) -> Any:
-    import numpy
-
+    numpy: Any = importlib.import_module("numpy")
     return numpy.ndarray(shape, dtype, buffer, order=order)
 
 
 def tool_view(root: Any, offset: int, shape: Any, strides: Any, dtype: Any, writeable: bool) -> Any:
-    import numpy
-
+    numpy: Any = importlib.import_module("numpy")
     if dtype.hasobject:
         flat = root.reshape(-1, order="A")[offset // dtype.itemsize :]
         made = numpy.lib.stride_tricks.as_strided(flat, shape, strides)

@@ -8,12 +8,42 @@ from typing import Any, List, NoReturn, Tuple
 class NotCarried(NameError):
     """A value of an earlier cell was used that could not be carried into this one."""
 
+    __module__ = "builtins"  # Shown as what it is: an error of the language that cells are written in.
 
-NotCarried.__module__ = "builtins"  # Shown as what it is: an error of the language that cells are written in.
 
 _FACTS = ("name", "kind", "why")
 
 
+def _words(text: str) -> List[str]:
+    return text.split()
+
+
+def _special_names() -> List[str]:
+    binary = _words("add sub mul matmul truediv floordiv mod divmod pow lshift rshift and xor or")
+    places = [prefix + name for prefix in ("", "r", "i") for name in binary if prefix + name != "idivmod"]
+    others = _words(
+        """
+        call getitem setitem delitem contains len length_hint iter next reversed bool hash eq ne lt le gt ge neg pos abs
+        invert int float complex index round trunc floor ceil str format bytes fspath enter exit aenter aexit await aiter
+        anext setattr delattr dir get set delete instancecheck subclasscheck mro_entries array array_ufunc array_function
+        buffer sizeof copy deepcopy dataframe
+        """
+    )
+    return ["__%s__" % name for name in places + others]
+
+
+def _refusing(kind: type) -> Any:
+    """Make every operation on instances of ``kind`` say what they stand for."""
+
+    def refuse(self: Any, *_arguments: Any, **_named: Any) -> NoReturn:
+        _refuse(self)
+
+    for name in _special_names():
+        setattr(kind, name, refuse)
+    return kind
+
+
+@_refusing
 class Tombstone:
     """Bound to the name of a value that was not carried. ``repr`` tells of it; any other use raises :class:`NotCarried`."""
 
@@ -47,31 +77,9 @@ def _sentence(why: str) -> str:
     return why if why.endswith(".") else why + "."
 
 
-def _refuse(tombstone: Tombstone, *_arguments: Any, **_named: Any) -> NoReturn:
+def _refuse(tombstone: Tombstone) -> NoReturn:
     name, kind, why = facts(tombstone)
     raise NotCarried(
         "'%s'%s was not carried into this cell: %s Make it again in this cell, or use exact state."
         % (name, " (%s)" % kind if kind else "", _sentence(why))
     )
-
-
-def _words(text: str) -> List[str]:
-    return text.split()
-
-
-def _special_names() -> List[str]:
-    binary = _words("add sub mul matmul truediv floordiv mod divmod pow lshift rshift and xor or")
-    places = [prefix + name for prefix in ("", "r", "i") for name in binary if prefix + name != "idivmod"]
-    others = _words(
-        """
-        call getitem setitem delitem contains len length_hint iter next reversed bool hash eq ne lt le gt ge neg pos abs
-        invert int float complex index round trunc floor ceil str format bytes fspath enter exit aenter aexit await aiter
-        anext setattr delattr dir get set delete instancecheck subclasscheck mro_entries array array_ufunc array_function
-        buffer sizeof copy deepcopy dataframe
-        """
-    )
-    return ["__%s__" % name for name in places + others]
-
-
-for _name in _special_names():
-    setattr(Tombstone, _name, _refuse)

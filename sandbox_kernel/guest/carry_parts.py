@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+from hashlib import sha256
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from .carry_head import Unloadable
@@ -38,7 +38,7 @@ class Parts:
         except OSError as error:
             raise Unloadable("A part of the saved state cannot be read: %s." % (error.strerror or error)) from error
         trusted = part == self.held.get(part.digest) or (part.size > VERIFY_BYTES and getattr(self._store, "trusted", False))
-        if len(data) != part.size or not (trusted or hashlib.sha256(data).hexdigest() == part.digest):
+        if len(data) != part.size or not (trusted or sha256(data).hexdigest() == part.digest):
             raise Unloadable("A part of the saved state is not what was saved: it was changed or cut short.")
         self.held[part.digest] = part
         return data
@@ -61,7 +61,7 @@ class Parts:
             known = self._places.get((address, len(data)))
             if known is not None and self._is_still(known, address):
                 return known
-        return Part(hashlib.sha256(data).hexdigest(), len(data))
+        return Part(sha256(data).hexdigest(), len(data))
 
     def _is_still(self, part: Part, address: int) -> bool:
         memory = self._memory

@@ -53,7 +53,7 @@ class ProcessState:
 
     def begin(self) -> None:
         """Note the process as it is before the first cell."""
-        self._before = {name: _quietly(part[0]) for name, part in _PARTS.items()}
+        self._before = {name: _quietly(part[0]) for name, part in _parts().items()}
         self._zone = time.tzname, time.timezone, time.altzone
         self._sources = frozenset(linecache.cache)
         self._filters.begin()
@@ -62,7 +62,7 @@ class ProcessState:
 
     def dump(self) -> _Values:
         """Return what differs now, for :meth:`load`: a ``dict`` of built-in types, to be pickled. Raises nothing."""
-        values = {name: _quietly(part[0]) for name, part in _PARTS.items()}
+        values = {name: _quietly(part[0]) for name, part in _parts().items()}
         values = {name: value for name, value in values.items() if value is not None and value != self._before.get(name)}
         if "environ" in values:
             values["environ"] = _difference(self._before["environ"], values["environ"])
@@ -99,7 +99,7 @@ class ProcessState:
         self._settings.forget_unseeded()
 
     def _set_parts(self) -> None:
-        for name, part in _PARTS.items():
+        for name, part in _parts().items():
             if name in self._loaded:
                 _quietly(part[1], self._loaded[name])
 
@@ -167,13 +167,14 @@ def _quietly(call: Callable[..., Any], *arguments: Any) -> Any:
         return None
 
 
-#: How to read each, and how to set it; in this order.
-_PARTS: Dict[str, Tuple[Callable[[], Any], Callable[[Any], Any]]] = {
-    "umask": (_umask, os.umask),
-    "environ": (lambda: dict(os.environ), _set_environ),
-    "cwd": (os.getcwd, os.chdir),
-    "path": (lambda: _texts(sys.path), _set_path),
-    "argv": (lambda: _texts(sys.argv), _set_argv),
-    "recursion": (sys.getrecursionlimit, sys.setrecursionlimit),
-    "digits": (_digits, _set_digits),
-}
+def _parts() -> Dict[str, Tuple[Callable[[], Any], Callable[[Any], Any]]]:
+    """Return how to read each, and how to set it; in this order."""
+    return {
+        "umask": (_umask, os.umask),
+        "environ": (lambda: dict(os.environ), _set_environ),
+        "cwd": (os.getcwd, os.chdir),
+        "path": (lambda: _texts(sys.path), _set_path),
+        "argv": (lambda: _texts(sys.argv), _set_argv),
+        "recursion": (sys.getrecursionlimit, sys.setrecursionlimit),
+        "digits": (_digits, _set_digits),
+    }

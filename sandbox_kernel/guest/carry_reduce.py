@@ -91,17 +91,17 @@ def _weak_dictionary(value: Any) -> _Reduced:
 
 
 #: What cloudpickle knows, without what is done better elsewhere here.
-DISPATCH: Dict[type, _Reduce] = {
+_KNOWN: Dict[type, _Reduce] = {
     kind: reduce
     for kind, reduce in cloudpickle.Pickler._dispatch_table.items()
     if kind not in (io.TextIOWrapper, types.CodeType, types.ModuleType, types.MethodType, types.CellType, typing.TypeVar)
 }
-DISPATCH.update(
-    {
-        type(threading.Lock()): _lock,
-        type(threading.RLock()): _lock,
-        weakref.ReferenceType: _weak,
-        weakref.WeakKeyDictionary: _weak_dictionary,
-        weakref.WeakValueDictionary: _weak_dictionary,
-    }
-)
+#: And what is better done here.
+DISPATCH: Dict[type, _Reduce] = {
+    **_KNOWN,
+    type(threading.Lock()): _lock,
+    type(threading.RLock()): _lock,
+    weakref.ReferenceType: _weak,
+    weakref.WeakKeyDictionary: _weak_dictionary,
+    weakref.WeakValueDictionary: _weak_dictionary,
+}

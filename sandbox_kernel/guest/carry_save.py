@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import types
+from collections import Counter
 from typing import Any, Dict, List, Optional, Set, Tuple
 
 from . import carry_trial, carry_write
@@ -23,12 +25,28 @@ HEAD_BYTES = 4 << 10
 class Saving:
     """Writes what is in the namespace of ``main`` and was not ``before``.
 
-    ``loaded`` has the data of items that were loaded in this process, or the part that it is.
+    Args:
+        main: The module whose namespace it is.
+        parts: Where to read parts from and write them to.
+        modules: The modules that are there, or stand-ins for them.
+        before: What was there before the first cell.
+        loaded: The data of items that were loaded in this process, or the part that it is.
+        cap_bytes: See :class:`.carry.Carrier`.
+        advice: The same.
     """
 
     def __init__(
-        self, main: types.ModuleType, parts: Parts, modules: Modules, before: Dict[str, Any], loaded: Set[Any]
+        self,
+        main: types.ModuleType,
+        parts: Parts,
+        modules: Modules,
+        before: Dict[str, Any],
+        loaded: Set[Any],
+        cap_bytes: Optional[int],
+        advice: str,
     ) -> None:
+        self._cap_bytes = cap_bytes
+        self._advice = advice
         self._main = main
         self._parts = parts
         self._loaded = loaded
@@ -56,8 +74,8 @@ class Saving:
         else:
             self._items[name] = value
 
-    def write_names(self, cap_bytes: Optional[int], advice: str) -> None:
-        """Write the items into parts, as far as they fit."""
+    def write_names(self) -> None:
+        """Pickle the items, as far as they fit."""
         written = carry_write.write_all(self._world, self._items)
         for name, why in written.lost.items():
             self._lose(name, why)
@@ -65,14 +83,8 @@ class Saving:
             self._name_parts(piece)
         self._pieces = written.pieces
         self._drop_unloadable()
-        if cap_bytes is not None:
-            self._fit(cap_bytes, advice)
-        for piece in self._pieces:
-            data, buffers = self._used[id(piece)]
-            if data is not None:
-                self._parts.write(data, piece.data)
-            for part, buffer in zip(buffers, piece.buffers):
-                self._parts.write(part, buffer.raw())
+        if self._cap_bytes is not None:
+            self._shrink(self.total - self._cap_bytes)
 
     def _name_parts(self, piece: Piece) -> None:
         data = self._parts.name(piece.data) if len(piece.data) >= ITEM_BYTES else None
@@ -121,16 +133,22 @@ class Saving:
     def _lose(self, name: str, why: str) -> None:
         self.lost[name] = kind_of(self._items[name]), why
 
-    def _fit(self, cap_bytes: int, advice: str) -> None:
+    def _shrink(self, over: int) -> None:
+        """Leave out the largest items until ``over`` bytes are saved."""
+        users = Counter(part for piece in self._pieces for part in set(self._used[id(piece)][1]))
         largest = sorted(self._pieces, key=self._size)
-        while largest and self.total > cap_bytes:
+        while largest and over > 0:
             piece = largest.pop()
+            buffers = set(self._used[id(piece)][1])
+            users.subtract(buffers)
+            over -= len(piece.data) + sum(part.size for part in buffers if not users[part])
+            shared = "it and what it shares have %d bytes, which do not fit."
+            why = (shared if len(piece.names) > 1 else "its %d bytes do not fit.") % self._size(piece)
             for name in piece.names:
-                why = "its %d bytes do not fit." % piece.sizes[name]
-                self._lose(name, ("%s %s" % (why, advice)).strip())
-            self._pieces.remove(piece)
-            self._drop_needy()
-            largest = [item for item in largest if item in self._pieces]
+                self._lose(name, ("%s %s" % (why, self._advice)).strip())
+        kept = set(map(id, largest))
+        self._pieces = [piece for piece in self._pieces if id(piece) in kept]
+        self._drop_needy()
 
     def _size(self, piece: Piece) -> int:
         return len(piece.data) + sum(part.size for part in self._used[id(piece)][1])
@@ -141,20 +159,40 @@ class Saving:
         buffers = {part for piece in self._pieces for part in self._used[id(piece)][1]}
         return HEAD_BYTES + sum(len(piece.data) for piece in self._pieces) + sum(part.size for part in buffers)
 
-    def write_head(self, process: Dict[str, Any], files: List[Dict[str, Any]]) -> Part:
-        """Write the head, the last of all parts, and return it."""
+    def write(self, process: Dict[str, Any], files: List[Dict[str, Any]], needed: Set[Part]) -> Part:
+        """Write all parts and, last, the head, and return it; ``needed`` are parts that the files need and have written."""
+        while True:
+            head = self._head(process, files)
+            parts = needed | {part for piece in self._pieces for part in self._parts_of(piece)}
+            over = len(head) + sum(part.size for part in parts) - (self._cap_bytes or 0)
+            if self._cap_bytes is None or over <= 0 or not self._pieces:
+                break
+            self._shrink(over)
+        self._parts.used = {part.digest: part for part in needed}
+        for piece in self._pieces:
+            for part, data in zip(self._parts_of(piece), [*piece.buffers, piece.data]):
+                self._parts.write(part, data.raw() if isinstance(data, pickle.PickleBuffer) else data)
+        return self._parts.put(head)
+
+    def _parts_of(self, piece: Piece) -> List[Part]:
+        data, buffers = self._used[id(piece)]
+        return buffers if data is None else [*buffers, data]
+
+    def _head(self, process: Dict[str, Any], files: List[Dict[str, Any]]) -> bytes:
         modules = set(self._bound.values()).union(*(piece.modules for piece in self._pieces))
-        body = {
-            "items": [self._entry(piece) for piece in self._pieces],
-            "modules": self._bound,
-            "inner": self._modules.dump(modules),
-            "order": self._order,
-            "kinds": {name: kind_of(value) for name, value in self._items.items()},
-            "lost": self.lost,
-            "process": process,
-            "files": files,
-        }
-        return self._parts.put(memoryview(pack(body)))
+        return pack(
+            {
+                # In the order of the namespace, functions and classes first: code that runs for a value may need them.
+                "items": [self._entry(piece) for piece in self._pieces],
+                "modules": self._bound,
+                "inner": self._modules.dump(modules),
+                "order": self._order,
+                "kinds": {name: kind_of(value) for name, value in self._items.items()},
+                "lost": self.lost,
+                "process": process,
+                "files": files,
+            }
+        )
 
     def _entry(self, piece: Piece) -> Tuple[List[str], Any, List[Tuple[str, int]]]:
         data, buffers = self._used[id(piece)]

@@ -6,7 +6,6 @@ and that are not as they were loaded in this very process. Whatever it does, it 
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import signal
@@ -15,6 +14,8 @@ import types
 import typing
 import warnings
 from abc import ABC
+from json import dumps as dump_json
+from json import loads as load_json
 from typing import Callable, Dict, FrozenSet, List, NoReturn, Optional, Set, Tuple
 
 from .carry_load import Item, Loader
@@ -121,7 +122,7 @@ def _try(
     done: Dict[int, Optional[str]] = {}
     begun: Optional[int] = None
     for line in data.split(b"\n")[:-1]:
-        begun, *end = json.loads(line)
+        begun, *end = load_json(line)
         if end:
             done[int(begun or 0)] = end[0]
             begun = None
@@ -152,7 +153,7 @@ def _be_child(main: types.ModuleType, items: List[Item], find: Find, pipe: int) 
         # Kept: nothing of the user's is to end here, nor what is made of it.
         kept = [main.__dict__.pop(name) for item in items for name in item.names]
         loader = Loader(main, items, find)
-        loader.load_all(lambda *told: os.write(pipe, json.dumps(told).encode("ascii") + b"\n"))
+        loader.load_all(lambda *told: os.write(pipe, dump_json(told).encode("ascii") + b"\n"))
         del kept
     finally:
         os._exit(0)

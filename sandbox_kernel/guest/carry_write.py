@@ -13,7 +13,8 @@ from .carry_load import NEEDS, tell
 from .carry_pickle import Careful, Deep, Pickler
 from .carry_world import World, is_definition
 
-PICKLING = "pickling it"
+#: Calls within calls: as many as any stack has room for.
+FRAMES = 3000
 #: Python frames, and the stack they need where each is also one of C.
 DEEP_FRAMES = 200_000
 DEEP_STACK_BYTES = 256 << 20
@@ -30,17 +31,24 @@ class Written:
 def write_all(world: World, values: Dict[str, Any]) -> Written:
     """Write each value that can be written."""
     lost: Dict[str, str] = {}
-    pieces = []
-    for name, value in values.items():
+
+    def attempt(names: List[str]) -> List[Piece]:
         try:
-            pieces.append(write(world, {name: value}))
+            return [write(world, {name: values[name] for name in names})]
+        except KeyboardInterrupt:
+            raise
         except BaseException as error:
-            lost[name] = tell(error, PICKLING)
+            lost.update(dict.fromkeys(names, tell(error, "pickling it")))
+            return []
+
+    pieces = [piece for name in values for piece in attempt([name])]
     world.shared = shared(piece.arrays for piece in pieces)
     if world.shared:
-        pieces = [_again(world, values, piece) if world.shared & piece.arrays.seen.keys() else piece for piece in pieces]
-    joined = [_join(world, values, group, lost) for group in groups(pieces)]
-    kept = [piece for group in joined for piece in group]
+        written = [attempt(piece.names) if world.shared & piece.arrays.seen.keys() else [piece] for piece in pieces]
+        pieces = [piece for some in written for piece in some]
+    kept = []
+    for group in groups(pieces):
+        kept += group if len(group) == 1 else attempt([name for piece in group for name in piece.names])
     for piece in kept:
         piece.done()
     kept = drop_needy(kept, lost)
@@ -51,10 +59,16 @@ def write_all(world: World, values: Dict[str, Any]) -> Written:
 
 def write(world: World, values: Dict[str, Any]) -> Piece:
     """Write some values as one item. Raises what pickling them raises."""
+    limit = sys.getrecursionlimit()
     try:
+        # What the user allows may be more than fits on the stack of C.
+        sys.setrecursionlimit(FRAMES)
         return _write_safely(world, values)
     except RecursionError:
-        return _deeply(lambda: _write_with(Deep, world, values, []))
+        pass
+    finally:
+        sys.setrecursionlimit(limit)
+    return _deeply(lambda: _write_with(Deep, world, values, []))
 
 
 def _write_safely(world: World, values: Dict[str, Any]) -> Piece:
@@ -101,7 +115,7 @@ def _deeply(call: Callable[[], Piece]) -> Piece:
 
     limit, size = sys.getrecursionlimit(), threading.stack_size(DEEP_STACK_BYTES)
     try:
-        sys.setrecursionlimit(max(limit, DEEP_FRAMES))
+        sys.setrecursionlimit(DEEP_FRAMES)
         thread = threading.Thread(target=catch)
         thread.start()
         thread.join()
@@ -115,20 +129,6 @@ def _deeply(call: Callable[[], Piece]) -> Piece:
         raise result
     made: Piece = result
     return made
-
-
-def _again(world: World, values: Dict[str, Any], piece: Piece) -> Piece:
-    return write(world, {name: values[name] for name in piece.names})
-
-
-def _join(world: World, values: Dict[str, Any], group: List[Piece], lost: Dict[str, str]) -> List[Piece]:
-    if len(group) == 1:
-        return group
-    try:
-        return [write(world, {name: values[name] for piece in group for name in piece.names})]
-    except BaseException as error:
-        lost.update({name: tell(error, PICKLING) for piece in group for name in piece.names})
-        return []
 
 
 def drop_needy(pieces: List[Piece], lost: Dict[str, str]) -> List[Piece]:
