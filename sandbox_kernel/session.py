@@ -43,6 +43,11 @@ class Session:
         self._sandboxes = 0
         self._running: set[Execution] = set()
 
+    @property
+    def count(self) -> int:
+        """How many cells were run, or wait to be."""
+        return self._count
+
     def run(self, code: str, *, timeout_s: float | None = None, label: str | None = None, **options: Any) -> Execution:
         """Return the execution of one cell; iterate it to run it.
 

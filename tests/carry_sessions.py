@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -86,12 +87,23 @@ class Runner:
         return {name: result.trouble for name, result in results if result.trouble}
 
     def sessions(self, sessions: dict[str, Sequence[str]], preload: Sequence[str] = ()) -> dict[str, str]:
-        """Run several sessions in step, and return the trouble of those that had some."""
+        """Run several sessions, half of them beside the other half, and return the trouble of those that had some."""
+        names = list(sessions)
+        lanes = [{name: sessions[name] for name in names[lane::2]} for lane in range(2)]
+        with ThreadPoolExecutor() as pool:
+            first, second = pool.map(lambda lane: self._in_step(lanes[lane], preload, str(lane)), range(2))
+        return {**first, **second}
+
+    def _in_step(self, sessions: dict[str, Sequence[str]], preload: Sequence[str], lane: str) -> dict[str, str]:
+        """Run the first cell of each session, then the second of each, and so on."""
+        places = {"home": str(self.folder / f"home{lane}"), "parts": str(self.folder / f"parts{lane}")}
+        Path(places["parts"]).mkdir()
         states: dict[str, dict[str, Any]] = {name: {} for name in sessions}
         trouble: dict[str, str] = {}
         for number in range(max(map(len, sessions.values()), default=0)):
             now = [name for name in sessions if len(sessions[name]) > number and name not in trouble]
-            jobs = [{"code": sessions[name][number], "name": f"Cell In[{number + 1}]", **states[name]} for name in now]
+            cells = [{"code": sessions[name][number], "name": f"Cell In[{number + 1}]"} for name in now]
+            jobs = [{**cell, **places, **states[name]} for cell, name in zip(cells, now, strict=True)]
             for name, result in zip(now, self.run(jobs, preload), strict=True):
                 if result.trouble:
                     trouble[name] = f"cell {number + 1}: {result.trouble}"

@@ -69,10 +69,11 @@ async def run_snippet(
     files: Mapping[str, bytes | str] | None,
     timeout_s: float | None,
     on_stream: Callable[[str, str], None] | None,
+    name: str = "snippet.py",
 ) -> Result:
     """Run a snippet in a session and return what came of it."""
     sent = {_checked(name): _encoded(content) for name, content in (files or {}).items()}
-    execution = session.run(code, timeout_s=timeout_s, name="snippet.py", files=sent, collect_bytes=COLLECT_BYTES)
+    execution = session.run(code, timeout_s=timeout_s, name=name, files=sent, collect_bytes=COLLECT_BYTES)
     gathered = _Gathered(on_stream)
     async for event in execution:
         gathered.add(event)

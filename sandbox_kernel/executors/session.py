@@ -37,7 +37,9 @@ class AgentSession:
         on_stream: Callable[[str, str], None] | None = None,
     ) -> Result:
         """See :meth:`SandboxExecutor.run`. The state after a run that ended by itself is there in the next."""
-        return await run_snippet(self._session, code, files, timeout_s, on_stream)
+        # A name of its own each: tracebacks through earlier runs show the lines of those.
+        name = f"snippet {self._session.count + 1}"
+        return await run_snippet(self._session, code, files, timeout_s, on_stream, name)
 
     async def fork(self) -> AgentSession:
         """Return a new session with this one's state; from now on they are independent. Raises StateNotSaved."""

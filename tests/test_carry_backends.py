@@ -1,0 +1,65 @@
+"""The tables of what is carried, through real sandboxes: the same session, local and on a cluster.
+
+What each kind and each meaning is, and that they hold in every Python, is tested without sandboxes in test_carry.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from carry_cases import KINDS, MEANINGS, Meaning, check_all, make_all
+
+from sandbox_kernel import settings
+from sandbox_kernel.executors import AgentSession, SandboxExecutor
+
+#: Of the image on the cluster, and of the interpreter here where it has packages too.
+MINOR = 11
+#: Sessions at the same time.
+AT_ONCE = 4
+PLAIN = [kind for kind in KINDS if not kind.needs and kind.fits(MINOR)]
+
+
+@pytest.fixture
+async def executor(options: list[str]) -> AsyncIterator[SandboxExecutor]:
+    """An executor on one backend after the other whose sessions carry."""
+    chosen = [*options, "--Runner.state=carry", "--Runner.timeout_s=120"]
+    async with SandboxExecutor(config=settings.from_options(chosen)) as made:
+        yield made
+
+
+async def _good(session: AgentSession, code: str) -> None:
+    result = await session.run(code)
+    assert result.ok, f"{result.error and result.error.traceback}\n{result.stderr}\n{session.notices}"
+
+
+@pytest.mark.timeout(900)
+async def test_hundreds_of_values_are_carried(executor: SandboxExecutor) -> None:
+    """Every kind of value without packages is there two sandboxes later, or says that it is not."""
+    assert len(PLAIN) >= 120
+    session = executor.session()
+    for code in (make_all(PLAIN), "pass", check_all(PLAIN)):
+        await _good(session, code)
+    assert session.notices == []
+
+
+@pytest.mark.timeout(1800)
+async def test_cells_mean_what_they_mean_in_one_process(executor: SandboxExecutor) -> None:
+    """A session of several sandboxes goes as it would in a single process."""
+    plain = [meaning for meaning in MEANINGS if not meaning.needs]
+    assert len(plain) >= 25
+    turn = asyncio.Semaphore(AT_ONCE)
+
+    async def play(meaning: Meaning) -> str:
+        async with turn:
+            session = executor.session()
+            for number, code in enumerate(meaning.cells, 1):
+                result = await session.run(code)
+                if not result.ok:
+                    return f"{meaning.id}, cell {number}: {result.error and result.error.traceback} {session.notices}"
+            await session.close()
+            return ""
+
+    wrong = await asyncio.gather(*(play(meaning) for meaning in plain))
+    assert "".join(wrong) == ""
