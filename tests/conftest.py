@@ -140,6 +140,16 @@ def _kubectl(*words: str, stdin: str | None = None) -> str:
     return done.stdout
 
 
+def _apply(folder: Path) -> None:
+    """Apply a kustomization; once more when the cluster made the namespace's own service account at the same moment."""
+    try:
+        _kubectl("apply", "-k", str(folder))
+    except AssertionError as error:
+        if "AlreadyExists" not in str(error):
+            raise
+        _kubectl("apply", "-k", str(folder))
+
+
 @pytest.fixture(scope="session")
 def cluster_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestCluster]:
     """A namespace on the cluster with everything of deploy/ in it, gone after the session."""
@@ -151,7 +161,7 @@ def cluster_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestCl
     (folder / "kustomization.yaml").write_text(f"namespace: {namespace}\nresources:\n- deploy/namespace\n")
     had_policies = "sandbox-kernel" in _kubectl("get", "validatingadmissionpolicies", "-o", "name")
     _kubectl("apply", "-f", str(REPOSITORY / "deploy" / "base" / "admission.yaml"))
-    _kubectl("apply", "-k", str(folder))
+    _apply(folder)
     try:
         made = subprocess.run(
             ["sh", str(REPOSITORY / "deploy" / "kubeconfig.sh"), namespace, "4h"],
