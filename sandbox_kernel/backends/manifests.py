@@ -156,8 +156,8 @@ def _container(request: Request, settings: PodSettings) -> dict[str, Any]:
     }
     if request.mode == "carry":
         guest_settings["carry"] = _carry(request, settings)
-    environment = {"HOME": HOME, "PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": "agg", **settings.environment}
-    environment.update(hash_seed(request.session) if request.mode == "carry" else {})
+    own = hash_seed(request.session) if request.mode == "carry" else {}
+    environment = {"HOME": HOME, "PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": "agg", **own, **settings.environment}
     return {
         "name": CONTAINER,
         "image": settings.image,

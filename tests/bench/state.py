@@ -103,7 +103,9 @@ async def ours(mode: str, case: str) -> Seconds:
             await session._next
         else:
             conversation = await start(session._request(runner.limits(), None))
+            began = time.perf_counter() - start.last
             await asyncio.wait({conversation.ready})
+            start.last = time.perf_counter() - began
             await conversation.close()
         found["restore"] = start.last
         del found["prepare"]
