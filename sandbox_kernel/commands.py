@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import time
 from collections.abc import Awaitable, Callable
 
 from .errors import ConfigurationError
@@ -11,7 +10,7 @@ from .lasting import LastingSession
 from .policy import clean_word
 from .session import Session
 from .state import saved
-from .text import amount, closest, table
+from .text import amount, closest, date, table
 
 WORD = "%sandbox"
 USAGE = """%sandbox undo [N]       take back the last cell, or the last N
@@ -131,10 +130,7 @@ async def _load(session: LastingSession, name: str) -> str:
 
 
 async def _list(_: Session) -> str:
-    rows = [
-        [item.name, item.mode, amount(item.size), time.strftime("%Y-%m-%d %H:%M", time.localtime(item.made))]
-        for item in saved.sessions()
-    ]
+    rows = [[item.name, item.mode, amount(item.size), date(item.made)] for item in saved.sessions()]
     return (
         table(["name", "state", "size", "saved"], rows)
         if rows

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from .backends.base import Backend, Request, Sandbox
-from .errors import GuestProtocolError, SandboxError, StateUnusable
+from .errors import GO_BACK, GuestProtocolError, SandboxError, StateUnusable
 from .guest import frames, wire
 from .limits import MIB
 
@@ -104,8 +104,7 @@ class Conversation:
             if not self.ready.done():
                 self.ready.set_result(True)
         elif isinstance(event, wire.Unloadable):
-            advice = "Go back to another with `%sandbox undo`, or begin anew with `%sandbox reset`."
-            self._problem = StateUnusable(f"The session's state cannot be loaded: {event.reason.rstrip('.')}.", advice)
+            self._problem = StateUnusable(f"The session's state cannot be loaded: {event.reason.rstrip('.')}.", GO_BACK)
         elif (queue := self._queue) is not None:
             await queue.put(event)
             if self._queue is not queue:  # Nobody reads it any more, and it was full until that moment.

@@ -28,7 +28,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import build, selftest
+from . import build, directories, selftest
 from .backends.base import Check
 from .errors import BackendUnavailable, ConfigurationError
 from .processes import run_tool
@@ -186,17 +186,11 @@ def pinned_path() -> Path:
 
 
 def _builds() -> Path:
-    return _directory("XDG_DATA_HOME", ".local/share") / "runsc"
+    return directories.data() / "runsc"
 
 
 def _outdated() -> list[Path]:
     return [path for path in sorted(_builds().glob("release-*")) if path != pinned_path().parent]
-
-
-def _directory(variable: str, default: str) -> Path:
-    """Return our part of one of the user's directories; a relative path in the environment counts for nothing there."""
-    place = os.environ.get(variable, "")
-    return (Path(place) if os.path.isabs(place) else Path.home() / default) / "sandbox-kernel"
 
 
 # -- whether they will do
@@ -240,4 +234,4 @@ def _stamp(path: str) -> Path:
     file = os.stat(path)
     tried = [path, file.st_size, file.st_mtime_ns, file.st_ino, os.uname().release, os.geteuid(), selftest.NUMBER]
     name = hashlib.sha256(json.dumps(tried).encode()).hexdigest()[:32]
-    return _directory("XDG_CACHE_HOME", ".cache") / "selftest" / name
+    return directories.cache() / "selftest" / name

@@ -20,7 +20,7 @@ from pathlib import Path
 from . import supervisor
 from .errors import ConfigurationError, StateError, StateUnusable
 from .state import manifest, places, saved
-from .text import amount, closest, table
+from .text import amount, closest, date, table
 
 SESSION, BASE, UNFINISHED, LIVE = "session", "base image", "unfinished", "live"
 UNREADABLE = "unreadable"
@@ -64,7 +64,7 @@ def show() -> Iterator[str]:
     if not found:
         yield "There are no saved sessions and no base images. In a notebook, `%sandbox save NAME` saves the session."
         return
-    rows = [[item.path.name, item.kind, item.mode, amount(item.size), _date(item.made)] for item in found]
+    rows = [[item.path.name, item.kind, item.mode, amount(item.size), date(item.made)] for item in found]
     yield table(["name", "kind", "state", "size", "saved or last used"], rows)
     yield f"{amount(sum(item.size for item in found))} in all."
 
@@ -187,7 +187,7 @@ def _ended() -> Iterator[Item]:
     """Yield the directories of open sessions whose process has ended without removing them."""
     for path in _directories(places.live()):
         if path.name.startswith(supervisor.PREFIX) and _is_free(path):
-            yield Item(LIVE, path, "", _weigh(path), 0.0)
+            yield Item(LIVE, path, "", places.weigh(path), 0.0)
 
 
 def _is_name(name: str) -> bool:
@@ -223,18 +223,7 @@ def _read(path: Path, kind: str, *, saved_by_user: bool = False) -> Item:
     if not isinstance(made, int | float) or not 0 <= made < 1 << 33:
         made = _newest([path])
     mode = values["snapshot"].mode if values else UNREADABLE
-    return Item(kind, path, mode, _weigh(path), made, wanted=saved_by_user and values is not None)
-
-
-def _weigh(folder: Path) -> int:
-    total = 0
-    for root, _, files in os.walk(folder):
-        for name in files:
-            try:
-                total += os.lstat(os.path.join(root, name)).st_size
-            except OSError:  # Gone meanwhile.
-                continue
-    return total
+    return Item(kind, path, mode, places.weigh(path), made, wanted=saved_by_user and values is not None)
 
 
 def _newest(paths: Sequence[Path]) -> float:
@@ -270,7 +259,3 @@ def _is_free(home: Path) -> bool:
     finally:
         os.close(lock)
     return True
-
-
-def _date(seconds: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import time
 from collections.abc import Iterable, Sequence
 
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
@@ -25,6 +26,11 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
     )
+
+
+def date(seconds: float) -> str:
+    """Return a moment, in seconds since the epoch, as this machine's clock shows it."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
 def closest(name: str, known: Iterable[str], mark: str = "") -> str:

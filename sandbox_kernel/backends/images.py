@@ -8,6 +8,7 @@ mounts count, whose names no guest can make.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import re
@@ -16,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import StateNotSaved, StateUnusable
+from ..errors import GO_BACK, StateNotSaved, StateUnusable
 from . import oci
 
 #: What ``runsc checkpoint`` writes.
@@ -28,7 +29,6 @@ _WALK = re.compile(r'failed to walk "(?P<path>[^"]*)" of type (?P<type>[0-9]+) i
 _DIRECTORY_TYPES = ("40000", "040000")
 
 Mark = tuple[int, int, int]
-_hashes: dict[tuple[str, Mark], str] = {}
 
 
 def _mark(status: os.stat_result) -> Mark:
@@ -44,21 +44,15 @@ def known_digest(path: Path) -> str:
 def file_digest(path: str | Path) -> str:
     """Return the sha256 of a file's content, in hexadecimal."""
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file)
+        made = hashlib.sha256()
+        while data := file.read(1 << 20):
+            made.update(data)
+        return made.hexdigest()
 
 
-def _digest(file: Any) -> str:
-    made = hashlib.sha256()
-    while data := file.read(1 << 20):
-        made.update(data)
-    return made.hexdigest()
-
-
-def _known_digest(path: str, mark: Mark) -> str:
-    key = (path, mark)
-    if key not in _hashes:
-        _hashes[key] = file_digest(path)
-    return _hashes[key]
+@functools.lru_cache(maxsize=4096)  # Each cell that is carried out brings a new head.
+def _known_digest(path: str, _mark: Mark) -> str:
+    return file_digest(path)
 
 
 def mapped(runsc_pid: int, mounts: Sequence[oci.Mount]) -> dict[str, list[Any]]:
@@ -159,7 +153,7 @@ def check_files(folder: Path, files: Mapping[str, Sequence[Any]]) -> None:
         if not same:
             raise StateUnusable(
                 f"The saved state is damaged: {name} is not what was written.",
-                "Go back to another with `%sandbox undo`, or begin anew with `%sandbox reset`.",
+                GO_BACK,
                 damaged=True,
             )
 

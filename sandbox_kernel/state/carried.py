@@ -23,7 +23,7 @@ from typing import Any
 from ..backends import images
 from ..backends.base import Request, Snapshot
 from ..conversation import Conversation
-from ..errors import StateNotSaved, StateUnusable
+from ..errors import GO_BACK, StateNotSaved, StateUnusable
 from ..guest import wire
 from .keeper import Keeper
 
@@ -246,7 +246,7 @@ def _check_parts(snapshot: Snapshot, folder: Path) -> None:
         if not good:
             raise StateUnusable(
                 "The saved state is damaged: a part is not what was written.",
-                "Go back to another with `%sandbox undo`, or begin anew with `%sandbox reset`.",
+                GO_BACK,
                 damaged=True,
             )
 

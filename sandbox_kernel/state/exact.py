@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -153,6 +154,7 @@ def _files(snapshot: Snapshot) -> dict[str, list[Any]]:
 
 
 def _keep_newest(parent: Path) -> None:
-    entries = sorted(parent.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in entries[MOST_BASES:]:
-        shutil.rmtree(path, ignore_errors=True)
+    with contextlib.suppress(FileNotFoundError):  # Another process tidies here too.
+        entries = sorted(parent.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+        for path in entries[MOST_BASES:]:
+            shutil.rmtree(path, ignore_errors=True)

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
+from .. import directories
 from ..errors import StateNotSaved
 
 
 def live() -> Path:
     """Return the parent of the directories that last as long as their process: snapshots of open sessions."""
-    return _below("XDG_CACHE_HOME", ".cache") / "live"
+    return directories.cache() / "live"
 
 
 def base() -> Path:
     """Return the directory of base images."""
-    return _below("XDG_CACHE_HOME", ".cache") / "base"
+    return directories.cache() / "base"
 
 
 def saved() -> Path:
     """Return the directory of saved sessions."""
-    return _below("XDG_DATA_HOME", ".local/share") / "sessions"
+    return directories.data() / "sessions"
 
 
-def _below(variable: str, otherwise: str) -> Path:
-    chosen = os.environ.get(variable, "")
-    return (Path(chosen) if os.path.isabs(chosen) else Path.home() / otherwise) / "sandbox-kernel"
+def weigh(folder: Path) -> int:
+    """Return the bytes of all files in a directory; some may be going meanwhile."""
+    total = 0
+    for root, _, files in os.walk(folder):
+        for name in files:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(root, name)).st_size
+    return total
 
 
 def private(path: Path) -> Path:

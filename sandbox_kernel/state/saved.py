@@ -128,17 +128,13 @@ def base_images() -> list[Saved]:
 def _list(parent: Path, kind: str) -> list[Saved]:
     found = []
     for folder in sorted(parent.iterdir()) if parent.is_dir() else []:
-        if folder.name.startswith("."):
+        if folder.name.startswith(".") or not folder.is_dir():
             continue
         values = manifest.read_all(folder) or {}
         snapshot = values.get("snapshot")
         made = values.get("made") or folder.stat().st_mtime
-        found.append(Saved(folder.name, kind, snapshot.mode if snapshot else "unreadable", _weigh(folder), made))
+        found.append(Saved(folder.name, kind, snapshot.mode if snapshot else "unreadable", places.weigh(folder), made))
     return found
-
-
-def _weigh(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
 
 
 def remove(name: str) -> None:
