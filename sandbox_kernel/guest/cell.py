@@ -79,12 +79,12 @@ class CellProcess:
             elif word == "names":
                 self.emit(wire.Names(self._state.names()))
             else:
-                self._run_and_tell(*rest)
+                self._run_and_tell(wire.Cell(**rest[0]))
                 if self._state.carry_out():
                     return
 
-    def _run_and_tell(self, code: str, name: str, silent: bool) -> None:
-        status = self.run(code, name, silent)
+    def _run_and_tell(self, cell: wire.Cell) -> None:
+        status = self.run(cell.code, cell.name, cell.silent)
         for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
             _quietly(operator.methodcaller("flush"), stream)
         _flush_files()

@@ -27,6 +27,8 @@ from . import channel, files, frames, output, wire
 from .mailbox import DirectoryMailbox, StreamMailbox
 
 _FOREVER = float("inf")
+#: Passed on as they are: what is not output.
+_UNCOUNTED = (wire.Names, wire.Unloadable, wire.Page, wire.Expressions)
 _NOT_FOR_US = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -215,7 +217,7 @@ class Keeper:
             return wire.Finished("error", 1, reason="an input file could not be written: %s" % error)
         if cell.collect_bytes:
             self._files.remember()
-        self._order("cell", cell.code, cell.name, cell.silent)
+        self._order("cell", {**dataclasses.asdict(cell), "files": {}})
         return None
 
     def _order(self, *words: Any) -> None:
@@ -256,7 +258,9 @@ class Keeper:
             self._emit(event)
         elif isinstance(event, (wire.Display, wire.Result, wire.ClearOutput, wire.Error)):
             self._pump.show(event)
-        elif isinstance(event, (wire.Names, wire.Unloadable)) or (self._saving_until and isinstance(event, wire.Part)):
+        elif isinstance(event, (wire.Names, wire.Unloadable, wire.Page, wire.Expressions)) or (
+            self._saving_until and isinstance(event, wire.Part)
+        ):
             self._emit(event)
         elif self._saving_until and isinstance(event, (wire.Saved, wire.NotSaved)):
             self._saving_until = 0.0

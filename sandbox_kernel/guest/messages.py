@@ -1,0 +1,108 @@
+"""What the host says to the guest: see :mod:`.wire`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Dict, Optional
+
+from .checks import (
+    Table,
+    is_count,
+    is_flag,
+    is_seconds,
+    is_text,
+    is_texts,
+    or_none,
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The code to run.
+
+    Attributes:
+        number: Counts the cells of one session.
+        code: The source.
+        name: What tracebacks call it.
+        timeout_s: Seconds after which the guest ends it. None: no limit.
+        output_bytes: Limit of its output on the wire.
+        files: Input files by name, contents in base64, written to the working directory first.
+        collect_bytes: Limit for the contents of files it leaves there. 0: files are not looked at.
+        silent: Nothing is shown, no result.
+        count: The number in ``In[n]`` and ``Out[n]``.
+        store_history: It goes into the history of the session: ``In``, ``Out``, ``_``.
+        expressions: To evaluate at the end, by name; the answer is Expressions.
+        stdin: Somebody can answer an InputRequest.
+        parent: The id of the Jupyter request that it came with; widgets name it to the front end.
+    """
+
+    number: int
+    code: str
+    name: str = "<cell>"
+    timeout_s: Optional[float] = None
+    output_bytes: int = 8 * 2**20
+    files: Dict[str, str] = field(default_factory=dict)
+    collect_bytes: int = 0
+    silent: bool = False
+    count: int = 0
+    store_history: bool = True
+    expressions: Dict[str, str] = field(default_factory=dict)
+    stdin: bool = False
+    parent: str = ""
+
+
+@dataclass(frozen=True)
+class Input:
+    """The answer to an InputRequest. None: there is none, and ``input()`` raises EOFError."""
+
+    text: Optional[str]
+
+
+@dataclass(frozen=True)
+class Interrupt:
+    """Raise KeyboardInterrupt in the cell that runs."""
+
+
+@dataclass(frozen=True)
+class Wake:
+    """The first message to a restored sandbox, which then says Ready.
+
+    Attributes:
+        session: The session it belongs to now.
+        anew: It is a new life, not the next cell of the life that was saved: what nobody seeded is seeded again.
+    """
+
+    session: str
+    anew: bool = False
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Asks what the namespace holds; the answer is Names."""
+
+
+#: What may stand in each field, by the message's word.
+TABLE: Table = {
+    "cell": (
+        Cell,
+        {
+            "number": is_count,
+            "code": is_text,
+            "name": is_text,
+            "timeout_s": or_none(is_seconds),
+            "output_bytes": is_count,
+            "files": is_texts,
+            "collect_bytes": is_count,
+            "silent": is_flag,
+            "count": is_count,
+            "store_history": is_flag,
+            "expressions": is_texts,
+            "stdin": is_flag,
+            "parent": is_text,
+        },
+    ),
+    "input": (Input, {"text": or_none(is_text)}),
+    "interrupt": (Interrupt, {}),
+    "wake": (Wake, {"session": is_text, "anew": is_flag}),
+    "ask": (Ask, {}),
+}
