@@ -2,6 +2,8 @@
 
 BIN := .venv/bin
 CLUSTER := $(or $(SANDBOX_KERNEL_CLUSTER),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sandbox-kernel/cluster/state)
+# Most tests wait for a sandbox, so there are more workers than processors. One test in this process: make test WORKERS=0
+WORKERS := $(shell expr $$(nproc) + 1)
 # The cluster of `make cluster`, unless the caller has one already.
 WITH_CLUSTER = if [ -z "$$KUBECONFIG" ] && [ -f "$(CLUSTER)/kubeconfig" ]; then export KUBECONFIG="$(CLUSTER)/kubeconfig"; fi; \
 	if [ -z "$$KUBECTL" ] && [ -x "$(CLUSTER)/kubectl" ]; then export KUBECTL="$(CLUSTER)/kubectl"; fi
@@ -27,7 +29,7 @@ demo: setup
 	@$(BIN)/python notebooks/demo.py
 
 test: setup
-	@$(WITH_CLUSTER); $(BIN)/python -m pytest
+	@$(WITH_CLUSTER); $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 check: venv
 	@$(BIN)/ruff format --check --quiet || { echo 'make format puts this right'; exit 1; }

@@ -44,7 +44,7 @@ async def test_hundreds_of_values_are_carried(executor: SandboxExecutor) -> None
     assert session.notices == []
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(1200)
 async def test_cells_mean_what_they_mean_in_one_process(executor: SandboxExecutor) -> None:
     """A session of several sandboxes goes as it would in a single process."""
     plain = [meaning for meaning in MEANINGS if not meaning.needs]
