@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import policy
@@ -14,6 +14,9 @@ Message = tuple[str, dict[str, Any]]
 
 #: Streams go out at most this often: jupyter_server drops what exceeds 1000 messages a second.
 EVERY_S = 0.03
+#: Pages that a cell may show beside the notebook, and the length of each.
+MOST_PAGES = 10
+PAGE_CHARACTERS = 250_000
 
 
 def message(event: wire.Event, execution_count: int) -> Message | None:
@@ -51,6 +54,50 @@ def error(event: wire.Error) -> dict[str, Any]:
         "evalue": policy.clean_text(event.value),
         "traceback": [policy.clean_text(line) for line in event.traceback],
     }
+
+
+class Reply:
+    """What the reply to one request says, as the guest tells it bit by bit.
+
+    Attributes:
+        asked: The expressions of the request whose values go into it.
+    """
+
+    def __init__(self, asked: Mapping[str, str]) -> None:
+        self.asked = {name: code for name, code in asked.items() if isinstance(name, str) and isinstance(code, str)}
+        self._pages: list[dict[str, Any]] = []
+        self._values: dict[str, Any] = {}
+        self._error: dict[str, Any] | None = None
+
+    def take(self, event: wire.Event) -> None:
+        """Take note of an event; most have nothing to do with the reply."""
+        if isinstance(event, wire.Error):
+            self._error = error(event)
+        elif isinstance(event, wire.Page) and len(self._pages) < MOST_PAGES:
+            text = event.data.get("text/plain")
+            if isinstance(text, str):  # Of all payloads a page alone does nothing but show.
+                data = {"text/plain": policy.clean_text(text[:PAGE_CHARACTERS])}
+                self._pages.append({"source": "page", "data": data, "start": 0})
+        elif isinstance(event, wire.Expressions):
+            self._values = {name: _value(event.values[name]) for name in self.asked if name in event.values}
+
+    def content(self) -> dict[str, Any]:
+        """Return the content of the reply, without the count."""
+        if self._error is not None:
+            return {"status": "error", **self._error}
+        return {"status": "ok", "payload": self._pages, "user_expressions": self._values}
+
+
+def _value(said: Any) -> dict[str, Any]:
+    """Return the value of an expression, or how it failed."""
+    said = said if isinstance(said, dict) else {}
+    if said.get("status") == "ok":
+        data, metadata = (item if isinstance(item, dict) else {} for item in (said.get("data"), said.get("metadata")))
+        return {"status": "ok", "data": policy.clean_bundle(data), "metadata": policy.clean_metadata(metadata)}
+    name, value = (policy.clean_text(str(said.get(key, ""))[:PAGE_CHARACTERS]) for key in ("ename", "evalue"))
+    lines = said.get("traceback")
+    told = [policy.clean_text(line) for line in lines if isinstance(line, str)] if isinstance(lines, list) else []
+    return {"status": "error", "ename": name, "evalue": value, "traceback": told}
 
 
 def _notice(event: wire.Event) -> str | None:

@@ -72,43 +72,41 @@ class SandboxKernel(Kernel):
     ) -> dict[str, Any]:
         """Run a cell and return the reply."""
         count = self.execution_count
-        reply: dict[str, Any] = {"status": "ok", "payload": [], "user_expressions": {}}
+        reply = iopub.Reply(user_expressions or {})
         if code.strip():
             self._background = self._outlet(self.get_parent("shell"), silent)  # type: ignore[no-untyped-call]
-            failed = await self._run(code, silent, count)
-            if failed is not None:
-                reply = {"status": "error", **failed}
+            options = {"silent": silent, "store_history": store_history, "expressions": reply.asked}
+            await self._run(code, count, reply, options)
         if not silent and not (store_history and code.strip()):
             self.execution_count -= 1  # The base class counts every request; IPython only what goes into its history.
-        return {**reply, "execution_count": count}
+        return {**reply.content(), "execution_count": count}
 
-    async def _run(self, code: str, silent: bool, count: int) -> dict[str, Any] | None:
-        """Run one cell, show what it says, and return the content of its error, if any."""
+    async def _run(self, code: str, count: int, reply: iopub.Reply, options: dict[str, Any]) -> None:
+        """Run one cell and show what it says."""
         outlet = self._background
-        failed = None
         try:
             orders, code = commands.split(code)
             for words in orders:
                 outlet.put(("stream", {"name": "stdout", "text": await commands.run(self._session(), words) + "\n"}))
             if code.strip():
-                failed = await self._run_cell(code, silent, count, outlet)
+                await self._run_cell(code, count, outlet, reply, options)
         except SandboxError as error:
             said = wire.Error(type(error).__name__, str(error), [f"{type(error).__name__}: {error}"])
-            failed = iopub.error(said)
-            outlet.put(("error", failed))
+            reply.take(said)
+            outlet.put(("error", iopub.error(said)))
         outlet.flush()
-        return failed
 
-    async def _run_cell(self, code: str, silent: bool, count: int, outlet: iopub.Outlet) -> dict[str, Any] | None:
-        failed = None
-        async for event in self._session().run(code, label=str(count), name=f"Cell In[{count}]", silent=silent):
+    async def _run_cell(
+        self, code: str, count: int, outlet: iopub.Outlet, reply: iopub.Reply, options: dict[str, Any]
+    ) -> None:
+        name = f"Cell In[{count}]"
+        async for event in self._session().run(code, label=str(count), name=name, notebook=True, count=count, **options):
             if isinstance(event, wire.Error):
                 event = self._with_hint(event)
-                failed = iopub.error(event)
+            reply.take(event)
             message = iopub.message(event, count)
             if message is not None:
                 outlet.put(message)
-        return failed
 
     def _outlet(self, parent: dict[str, Any], silent: bool) -> iopub.Outlet:
         """Return what sends messages about one cell, also when it has ended: its threads may go on to print."""

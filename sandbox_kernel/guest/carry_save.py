@@ -15,6 +15,7 @@ from .carry_modules import Modules
 from .carry_names import Tombstone, facts
 from .carry_parts import Part, Parts
 from .carry_world import World
+from .session_names import rank
 
 #: Items of at least so many bytes are parts of their own.
 ITEM_BYTES = 64 << 10
@@ -134,9 +135,9 @@ class Saving:
         self.lost[name] = kind_of(self._items[name]), why
 
     def _shrink(self, over: int) -> None:
-        """Leave out the largest items until ``over`` bytes are saved."""
+        """Leave out results, then the largest items, until ``over`` bytes are saved."""
         users = Counter(part for piece in self._pieces for part in set(self._used[id(piece)][1]))
-        largest = sorted(self._pieces, key=self._size)
+        largest = sorted(self._pieces, key=lambda piece: rank(piece.names, self._size(piece)))
         while largest and over > 0:
             piece = largest.pop()
             buffers = set(self._used[id(piece)][1])

@@ -5,14 +5,12 @@ What a cell shows goes two ways: text through the pipes (:mod:`.output`), everyt
 
 from __future__ import annotations
 
-import ast
 import builtins
 import dataclasses
 import faulthandler
 import gc
 import inspect
 import io
-import linecache
 import mmap
 import operator
 import os
@@ -21,10 +19,11 @@ import socket
 import stat
 import sys
 import types
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, List
 
-from . import channel, frames, output, rich, wire
-from .errors import describe
+from . import channel, frames, output, rich, source, wire
+from .errors import describe, exit_status
+from .shell import Shells
 from .state import State
 
 
@@ -49,7 +48,8 @@ class CellProcess:
         builtins.print = output.whole_print((sys.stdout, sys.stderr), builtins.print)
         builtins.input = _no_input
         self._loop: Any = None
-        self._state = State(self._main, settings, self.emit)
+        self._shells = Shells(self._main, self.emit, self._evaluate, self._complete)
+        self._state = State(self._main, settings, self.emit, self._shells)
 
     def _settle(self) -> None:
         self._talk.say("settle")
@@ -68,6 +68,7 @@ class CellProcess:
         if not self._state.begin():
             return
         self._talk.say("awake")
+        self._shells.prepare()
         while True:
             order = channel.receive(self._orders)
             if order is None:
@@ -84,7 +85,7 @@ class CellProcess:
                     return
 
     def _run_and_tell(self, cell: wire.Cell) -> None:
-        status = self.run(cell.code, cell.name, cell.silent)
+        status = self._shells.run(cell) if cell.notebook else self.run(cell.code, cell.name, cell.silent)
         for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
             _quietly(operator.methodcaller("flush"), stream)
         _flush_files()
@@ -95,12 +96,11 @@ class CellProcess:
 
     def run(self, code: str, name: str, silent: bool) -> int:
         """Run one cell and return its exit status; everything else about it has been said by then."""
-        lines = io.StringIO(code, newline=None).readlines()
-        linecache.cache[name] = (len(code), None, lines, name)
+        source.remember(code, name)
         try:
-            parts, shows = _compile(code, name)
+            parts, shows = source.compile_cell(code, name)
             value = self._evaluate(parts)
-            if shows and value is not None and not silent and not _ends_quietly(code):
+            if shows and value is not None and not silent and not source.ends_quietly(code):
                 self.emit(wire.Result(*rich.bundle(value)))
                 self._main.__dict__["_"] = value
             rich.show_figures(self.emit)
@@ -118,7 +118,6 @@ class CellProcess:
             for part in parts:
                 value = eval(part, self._main.__dict__)
             return value
-        import asyncio  # A twentieth of a second that few cells need.
 
         async def evaluate() -> Any:
             value = None
@@ -128,43 +127,22 @@ class CellProcess:
                     value = await value
             return value
 
+        return self._complete(evaluate())
+
+    def _complete(self, coroutine: Any) -> Any:
+        """Run a coroutine to its end. The loop stands still between cells."""
+        import asyncio  # A twentieth of a second that few cells need.
+
         if self._loop is None or self._loop.is_closed():
             self._loop = asyncio.new_event_loop()
             asyncio.set_event_loop(self._loop)
-        return self._loop.run_until_complete(evaluate())
+        return self._loop.run_until_complete(coroutine)
 
     def _exit(self, exit: SystemExit, name: str) -> int:
-        code = exit.code
-        if code is None or (isinstance(code, int) and code == 0):
-            return 0
-        self.emit(describe(exit, name))
-        # As a shell shows it; but what was no success does not become one by losing bits.
-        return (code & 0xFF) or 1 if isinstance(code, int) and -(2**31) <= code < 2**31 else 1
-
-
-def _compile(code: str, name: str) -> Tuple[List[types.CodeType], bool]:
-    """Return what to evaluate in turn, and whether the last is an expression whose value shows."""
-    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-    # dont_inherit: the cell is not written under this module's __future__ imports.
-    tree = compile(code, name, "exec", flags | ast.PyCF_ONLY_AST, dont_inherit=True)
-    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-    parts = [compile(tree, name, "exec", flags, dont_inherit=True)] if tree.body else []
-    if last is None:
-        return parts, False
-    return [*parts, compile(ast.Expression(last.value), name, "eval", flags, dont_inherit=True)], True
-
-
-def _ends_quietly(code: str) -> bool:
-    """A semicolon at the end says: do not show the value."""
-    import tokenize
-
-    try:
-        tokens = list(tokenize.generate_tokens(io.StringIO(code, newline=None).readline))
-    except (tokenize.TokenError, SyntaxError):
-        return False
-    blank = (tokenize.NEWLINE, tokenize.NL, tokenize.COMMENT, tokenize.ENDMARKER, tokenize.DEDENT)
-    words = [token.string for token in tokens if token.type not in blank]
-    return bool(words) and words[-1] == ";"
+        status = exit_status(exit)
+        if status:
+            self.emit(describe(exit, name))
+        return status
 
 
 def _no_input(_prompt: object = "", /) -> str:

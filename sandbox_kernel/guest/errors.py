@@ -8,21 +8,29 @@ from __future__ import annotations
 
 import os
 import traceback
-from typing import Iterator, List
+from typing import Callable, Iterator, List
 
 from . import text, wire
 
 _HERE = os.path.dirname(__file__)
 
 
-def describe(error: BaseException, name: str) -> wire.Error:
-    """Return the event for ``error`` that ended the cell called ``name``. Raises nothing."""
-    kind = str(type(error).__name__)
+def describe(error: BaseException, name: str, label: Callable[[str], str] = str) -> wire.Error:
+    """Return the event for ``error`` that ended the cell in the file ``name``. Raises nothing.
+
+    ``label`` is given the name of each file and returns what to call it.
+    """
     try:
-        lines = _lines(error, name)
+        lines = _lines(error, name, label)
     except BaseException:
         error.__traceback__ = None  # What its frames hold may be what there is too much of.
-        lines = [kind]
+        lines = [str(type(error).__name__)]
+    return event_of(error, lines)
+
+
+def event_of(error: BaseException, lines: List[str]) -> wire.Error:
+    """Return the event for an error that is told in these ``lines``. Raises nothing."""
+    kind = str(type(error).__name__)
     try:
         value = text.cut(str(error))
     except BaseException:
@@ -31,10 +39,23 @@ def describe(error: BaseException, name: str) -> wire.Error:
     return wire.Error(kind, value, lines, text.cut(missing) if isinstance(missing, str) else None)
 
 
-def _lines(error: BaseException, name: str) -> List[str]:
+def exit_status(exit: SystemExit) -> int:
+    """Return the status that a shell would show; what was no success does not become one by losing bits."""
+    code = exit.code
+    if code is None or (isinstance(code, int) and code == 0):
+        return 0
+    return (code & 0xFF) or 1 if isinstance(code, int) and -(2**31) <= code < 2**31 else 1
+
+
+def _lines(error: BaseException, name: str, label: Callable[[str], str]) -> List[str]:
     told = traceback.TracebackException(type(error), error, error.__traceback__)
     for part in _parts(told):
         part.stack[:] = _theirs(part.stack, name)
+        for frame in part.stack:
+            _ = frame.line  # Which is looked for by the name, and remembered.
+            frame.filename = label(frame.filename)
+        if isinstance(getattr(part, "filename", None), str):  # Of a SyntaxError.
+            part.filename = label(part.filename)
     lines = text.cut("".join(told.format())).rstrip("\n").split("\n")
     # Where the cell itself does not compile there is no frame, and then no need for a heading.
     return lines[1:] if not told.stack and lines[0].startswith("Traceback") else lines

@@ -34,6 +34,7 @@ class Cell:
         expressions: To evaluate at the end, by name; the answer is Expressions.
         stdin: Somebody can answer an InputRequest.
         parent: The id of the Jupyter request that it came with; widgets name it to the front end.
+        notebook: It comes from a notebook: there are magics and a history, and tracebacks as ipykernel shows them.
     """
 
     number: int
@@ -49,6 +50,7 @@ class Cell:
     expressions: Dict[str, str] = field(default_factory=dict)
     stdin: bool = False
     parent: str = ""
+    notebook: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ TABLE: Table = {
             "expressions": is_texts,
             "stdin": is_flag,
             "parent": is_text,
+            "notebook": is_flag,
         },
     ),
     "input": (Input, {"text": or_none(is_text)}),

@@ -246,4 +246,5 @@ def whole_print(streams: Tuple[TextIO, TextIO], real_print: Callable[..., None])
         stream.write((" " if sep is None else sep).join(map(str, values)) + ("\n" if end is None else end))
 
     print.__module__, print.__qualname__, print.__doc__ = "builtins", "print", real_print.__doc__
+    print.__annotations__ = {}  # Not in the signature that ``print?`` shows.
     return print

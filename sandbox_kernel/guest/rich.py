@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import builtins
 import io
 import json
 import sys
@@ -40,7 +41,15 @@ def bundle(value: Any) -> Tuple[Dict[str, Any], Dict[str, Any]]:
         if isinstance(content, dict):
             data.update({name: _plain(item) for name, item in content.items() if isinstance(name, str) and item is not None})
             metadata.update(extra if isinstance(extra, dict) else {})
+    if _is_figure(value):
+        data.setdefault("image/png", png_of(value))
     return _jsonable(data), _jsonable(metadata)
+
+
+def sendable(data: Any, metadata: Any) -> Tuple[Dict[str, Any], Dict[str, Any]]:
+    """Return a bundle and its metadata that somebody else made, as far as they can be sent."""
+    plain = {name: _plain(item) for name, item in data.items() if isinstance(name, str) and item is not None}
+    return _jsonable(plain), _jsonable(metadata if isinstance(metadata, dict) else {})
 
 
 def _call(value: Any, name: str, **arguments: Any) -> Any:
@@ -86,26 +95,30 @@ class Display:
         for value in values:
             data, metadata = bundle(value)
             self._emit(wire.Display(data, metadata, name, bool(update)))
-        return None if name is None or update else DisplayHandle(self, name)
+        return None if name is None or update else DisplayHandle(name)
 
     def __repr__(self) -> str:
         return "<function display>"
 
 
 class DisplayHandle:
-    """What was shown and can be replaced."""
+    """What was shown and can be replaced, in a later cell too."""
 
-    def __init__(self, display: Display, display_id: str) -> None:
-        self._display = display
+    def __init__(self, display_id: str) -> None:
         self.display_id = display_id
 
     def update(self, value: Any) -> None:
         """Show ``value`` in its place."""
-        self._display(value, display_id=self.display_id, update=True)
+        _display(value, display_id=self.display_id, update=True)
 
     def display(self, value: Any) -> None:
         """Show ``value`` once more; both places change with the next update."""
-        self._display(value, display_id=self.display_id)
+        _display(value, display_id=self.display_id)
+
+
+def _display(value: Any, **options: Any) -> None:
+    # Not that of the process in which the handle was made.
+    builtins.display(value, **options)  # type: ignore[attr-defined]
 
 
 def show_figures(emit: Callable[[wire.Event], None]) -> None:
@@ -115,8 +128,17 @@ def show_figures(emit: Callable[[wire.Event], None]) -> None:
         return
     for number in pyplot.get_fignums():
         figure = pyplot.figure(number)
-        file = io.BytesIO()
-        figure.savefig(file, format="png", bbox_inches="tight")
-        png = base64.b64encode(file.getvalue()).decode("ascii")
-        emit(wire.Display({"text/plain": repr(figure), "image/png": png}))
+        emit(wire.Display({"text/plain": repr(figure), "image/png": png_of(figure)}))
         pyplot.close(figure)
+
+
+def _is_figure(value: Any) -> bool:
+    module = sys.modules.get("matplotlib.figure")
+    return module is not None and isinstance(value, module.Figure)
+
+
+def png_of(figure: Any) -> str:
+    """Return a figure of matplotlib as PNG in base64."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", bbox_inches="tight")
+    return base64.b64encode(file.getvalue()).decode("ascii")

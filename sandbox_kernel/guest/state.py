@@ -26,9 +26,10 @@ import sys
 import types
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
-from . import wire
+from . import session_names, wire
 from .hooks import SESSION
 from .life import Life
+from .shell import Shells
 
 #: Bytes of a part in one event: a frame's event must stay far below its limit.
 PIECE_BYTES = 3 << 20
@@ -40,8 +41,11 @@ ON_FORK = "_sandbox_on_fork"
 class State:
     """The state of the cell's process."""
 
-    def __init__(self, main: types.ModuleType, settings: Dict[str, Any], emit: Callable[[wire.Event], None]) -> None:
+    def __init__(
+        self, main: types.ModuleType, settings: Dict[str, Any], emit: Callable[[wire.Event], None], shells: Shells
+    ) -> None:
         self._main = main
+        self._shells = shells
         self._emit = emit
         self._preload = settings.get("preload", [])
         self._life = Life()
@@ -56,6 +60,8 @@ class State:
                 importlib.import_module(name)
             except Exception as error:
                 print("preload: %s: %s: %s" % (name, type(error).__name__, error), file=sys.stderr)
+        if self._carry is None:  # What is imported now is there in every sandbox that is restored from this one.
+            self._shells.warm()
         return self._carry is None or self._carry_in(self._carry)
 
     def _carry_in(self, settings: Dict[str, Any]) -> bool:
@@ -76,6 +82,7 @@ class State:
             except Unloadable as error:
                 self._emit(wire.Unloadable(str(error)))
                 return False
+        self._shells.carried = self._main.__dict__.pop(session_names.STATE, None)
         functions = self._main.__dict__.pop(ON_FORK, None)
         for function in functions if isinstance(functions, list) else ():
             sys.modules[SESSION].on_fork(function)
@@ -106,11 +113,12 @@ class State:
             functions = self._life.functions()
             if functions:  # They go with the variables, as one that nobody sees.
                 self._main.__dict__[ON_FORK] = functions
+            self._shells.park()
             saved = self._carrier.save()
             names = [[item["name"], item["type"], int(item["size"])] for item in saved.names]
             self._emit(wire.Names(names))
             parts = [[part.digest, part.size] for part in [saved.head] + [item for item in saved.parts if item != saved.head]]
-            self._emit(wire.Saved(parts, [[item.name, item.why] for item in saved.lost]))
+            self._emit(wire.Saved(parts, session_names.told([[item.name, item.why] for item in saved.lost])))
         except BaseException as error:
             self._emit(wire.NotSaved("%s: %s" % (type(error).__name__, error)))
         return True
@@ -120,7 +128,7 @@ class State:
         found = [
             [name, _kind(value), _weigh(value)]
             for name, value in list(self._main.__dict__.items())
-            if not name.startswith("_") and not isinstance(value, types.ModuleType)
+            if not (name.startswith("_") or isinstance(value, types.ModuleType) or self._shells.hides(name, value))
         ]
         return found[:MOST_NAMES]
 

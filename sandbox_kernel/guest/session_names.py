@@ -1,0 +1,90 @@
+"""What a shell keeps in the namespace beside the user's variables, and how it is carried to another sandbox.
+
+``In``, ``Out``, ``_``, ``__``, ``___``, ``_7``, ``_i`` and so on stand in the namespace, as people know them from IPython.
+The values ``_7`` are carried like variables, one by one, so that one that cannot be carried takes no other along; the rest
+of what a shell knows is plain data under one name, :data:`STATE`, from which the next shell makes its names again.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Dict, List, Tuple
+
+#: The name under which a shell is carried.
+STATE = "_sandbox_shell"
+#: Newest results and inputs that are carried; in one sandbox there is more.
+MOST_RESULTS = 20
+MOST_INPUTS = 1000
+MOST_CHARACTERS = 256 << 10
+
+UNDERSCORES = ("_", "__", "___")
+_RESULT = re.compile(r"_(\d+)")
+_INPUTS = re.compile(r"_i+|_i\d+")
+
+
+def is_result(name: str) -> bool:
+    """Say whether a name is one of those that results have."""
+    return name in UNDERSCORES or _RESULT.fullmatch(name) is not None
+
+
+def take_results(names: Dict[str, Any], results: Dict[int, Any]) -> List[int]:
+    """Leave only the newest results in the namespace, and return their numbers."""
+    kept = sorted(results)[-MOST_RESULTS:]
+    for number, value in results.items():
+        name = "_%d" % number
+        if number not in kept and name in names and names[name] is value:
+            del names[name]
+    return [number for number in kept if "_%d" % number in names]
+
+
+def found_results(names: Dict[str, Any], numbers: List[int]) -> Dict[int, Any]:
+    """Return the results that were carried, by number. What was lost on the way stands there as that."""
+    return {number: names["_%d" % number] for number in numbers if "_%d" % number in names}
+
+
+def take_inputs(lines: List[str]) -> List[str]:
+    """Return the inputs to carry, each at the index it had: those that are too old are empty."""
+    kept: List[str] = []
+    left = MOST_CHARACTERS
+    for line in reversed(lines[-MOST_INPUTS:]):
+        left -= len(line)
+        if left < 0:
+            break
+        kept.append(line)
+    return [""] * (len(lines) - len(kept)) + kept[::-1]
+
+
+def fit(lines: List[str], count: int) -> None:
+    """Make the next input that is appended that with the number ``count``."""
+    del lines[max(1, count) :]
+    lines.extend([""] * (count - len(lines)))
+
+
+def remove_inputs(names: Dict[str, Any]) -> None:
+    """Take ``_i``, ``_i7`` and so on out of the namespace, as far as they are ours."""
+    for name in [name for name in names if _INPUTS.fullmatch(name) and type(names[name]) is str]:
+        del names[name]
+
+
+def add_inputs(names: Dict[str, Any], lines: List[str]) -> None:
+    """Put ``_i``, ``_ii``, ``_iii`` and ``_i1``, ``_i2``, ... into the namespace."""
+    for number, line in enumerate(lines):
+        if number and line:
+            names["_i%d" % number] = line
+    for back, name in enumerate(("_i", "_ii", "_iii"), 1):
+        names[name] = lines[-back] if back < len(lines) else ""
+
+
+def told(lost: List[List[str]]) -> List[List[str]]:
+    """Return what was lost as the user knows it: a result is named once, as that."""
+    found = []
+    for name, why in lost:
+        number = _RESULT.fullmatch(name)
+        if name not in UNDERSCORES:
+            found.append(["Out[%s]" % number.group(1) if number else name, why])
+    return found
+
+
+def rank(names: List[str], size: int) -> Tuple[bool, int]:
+    """Return a key that sorts what is to be kept first: variables before results, small before large."""
+    return all(map(is_result, names)), size

@@ -1,0 +1,53 @@
+"""The guest with each of its shells, as a plain child process: with this environment's IPython, and without any."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from guests import Guest, Said
+
+from sandbox_kernel.guest import wire
+
+SHELLS = ("ipython", "plain")
+#: Read by a Python at its start.
+_HIDING = "import sys\nfor name in ('IPython', 'matplotlib_inline', 'ipykernel'):\n    sys.modules[name] = None\n"
+
+
+def environment(shell: str, folder: Path) -> dict[str, str]:
+    """Return what makes a Python of this environment have the shell."""
+    values = {"MPLBACKEND": "agg", "HOME": str(folder / "home"), "MPLCONFIGDIR": str(folder / "mpl")}
+    if shell == "plain":
+        hiding = folder / "hiding"
+        hiding.mkdir(exist_ok=True)
+        (hiding / "sitecustomize.py").write_text(_HIDING)
+        values["PYTHONPATH"] = str(hiding)
+    return values
+
+
+def run_cells(shell: str, folder: Path, cells: Sequence[str], python: str = sys.executable, **fields: Any) -> list[Said]:
+    """Run cells one after another in one process, as in a notebook; return what was said of each."""
+    said: list[Said] = []
+    with Guest(folder, python, environment(shell, folder), lasting=True) as guest:
+        for number, code in enumerate(cells, 1):
+            values = {"number": number, "count": number, "name": f"Cell In[{number}]", "notebook": True, **fields}
+            guest.deliver(code, **values)
+            begun = len(guest.said)
+            guest.until(lambda events, wanted=number: len(events.of(wire.Finished)) == wanted)
+            kept = guest.said[begun:]
+            said.append(Said(event for event in kept if not isinstance(event, (wire.Ready, wire.Started, wire.Heartbeat))))
+        assert guest.complaint() == ""
+    return said
+
+
+def words(said: Said) -> list[str]:
+    """Return what was said as ``guests.Said.words`` does, pages as ``p:``, clearing as ``c:``; no line without an end."""
+    found = []
+    for event in said:
+        if isinstance(event, wire.Page):
+            found.append("p:" + event.data["text/plain"])
+        elif isinstance(event, wire.ClearOutput):
+            found.append(f"c:{event.wait}")
+    return [*said.words, *found]
