@@ -23,7 +23,7 @@ import sys
 import types
 from typing import Any, Callable, Dict, List, Tuple
 
-from . import channel, frames, output, rich, wire
+from . import channel, frames, outline, output, rich, wire
 from .errors import describe
 from .state import State
 
@@ -88,6 +88,7 @@ class CellProcess:
         for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
             _quietly(operator.methodcaller("flush"), stream)
         _flush_files()
+        outline.tell(self.emit, self._main.__dict__, cell.outline)
         usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
         if not self._talk.say("done", status, sum(item.ru_utime + item.ru_stime for item in usage)):
             # A fork that came to the end of the cell too; or the cell closed our socket.

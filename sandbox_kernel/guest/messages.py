@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Dict, Optional
+from typing import Dict, List, Optional
 
 from .checks import (
     Table,
     is_count,
     is_flag,
+    is_lines,
     is_seconds,
     is_text,
     is_texts,
@@ -34,6 +35,7 @@ class Cell:
         expressions: To evaluate at the end, by name; the answer is Expressions.
         stdin: Somebody can answer an InputRequest.
         parent: The id of the Jupyter request that it came with; widgets name it to the front end.
+        outline: An Outline is wanted at the end, without the types and modules of these keys, which are known. None: no.
     """
 
     number: int
@@ -49,6 +51,7 @@ class Cell:
     expressions: Dict[str, str] = field(default_factory=dict)
     stdin: bool = False
     parent: str = ""
+    outline: Optional[List[str]] = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,7 @@ TABLE: Table = {
             "expressions": is_texts,
             "stdin": is_flag,
             "parent": is_text,
+            "outline": or_none(is_lines),
         },
     ),
     "input": (Input, {"text": or_none(is_text)}),
