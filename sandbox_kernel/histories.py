@@ -78,5 +78,6 @@ def _search(cells: list[list[Any]], pattern: Any, unique: bool) -> list[list[Any
     glob = pattern if isinstance(pattern, str) else "*"
     found = [cell for cell in cells if fnmatch.fnmatchcase(cell[1], glob)]
     if unique:  # The newest of each.
-        found = list({cell[1]: cell for cell in reversed(found)}.values())[::-1]
+        newest = {cell[1]: cell for cell in found}
+        found = [cell for cell in found if newest[cell[1]] is cell]
     return found

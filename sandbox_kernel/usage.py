@@ -12,16 +12,16 @@ import time
 from pathlib import Path
 
 _MEMORY = "/memfd:runsc-memory"
-_PROC = Path("/proc")
+_PROC = "/proc"
 
 
 def tree(pid: int) -> list[int]:
     """Return a process and all that are below it."""
     found = [pid]
     for parent in found:
-        for task in _listed(_PROC / str(parent) / "task"):
+        for task in _listed(Path(_PROC, str(parent)) / "task"):
             with contextlib.suppress(OSError):
-                children = (_PROC / str(parent) / "task" / task / "children").read_text()
+                children = (Path(_PROC, str(parent)) / "task" / task / "children").read_text()
                 found += [int(child) for child in children.split() if int(child) not in found]
     return found
 
@@ -30,7 +30,7 @@ def memory_bytes(pid: int) -> int:
     """Return the memory of the sandbox whose runsc is ``pid``: its processes' and its files'."""
     files = {}
     for process in tree(pid):
-        folder = _PROC / str(process) / "fd"
+        folder = Path(_PROC, str(process)) / "fd"
         for name in _listed(folder):
             with contextlib.suppress(OSError):
                 if os.readlink(folder / name).startswith(_MEMORY):
@@ -44,7 +44,7 @@ def cpu_s(pid: int) -> float:
     ticks = 0
     for process in tree(pid):
         with contextlib.suppress(OSError, ValueError, IndexError):
-            fields = (_PROC / str(process) / "stat").read_text().rpartition(")")[2].split()
+            fields = Path(_PROC, str(process), "stat").read_text().rpartition(")")[2].split()
             ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")
 

@@ -182,9 +182,10 @@ def _write_as_text(event: wire.Event) -> None:
 
 def _flush_files() -> None:
     """Write out what the cell left in the buffers of open files: who reads them next is not this process."""
-    kinds = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+    # By their ids: to compare a class with another runs its metaclass, which may be the user's.
+    kinds = set(map(id, (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)))
     for item in gc.get_objects():
-        if type(item) in kinds and _quietly(_is_file, item):
+        if id(type(item)) in kinds and _quietly(_is_file, item):
             _quietly(item.flush)
 
 

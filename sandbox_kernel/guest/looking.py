@@ -46,15 +46,19 @@ _BUILTIN = (
     types.ClassMethodDescriptorType,
 )
 _PROPERTIES = (property, types.GetSetDescriptorType, types.MemberDescriptorType)
+# By their ids: to compare a class, or to ask for its hash, may run its metaclass.
+_function_ids = frozenset(map(id, _FUNCTIONS))
+_builtin_ids = frozenset(map(id, _BUILTIN))
+_property_ids = frozenset(map(id, _PROPERTIES))
 _SIZED = (dict, list, tuple, set, frozenset, str, bytes, bytearray, range)
 
 
 def is_class(value: Any) -> bool:
-    return type in mro(type(value))
+    return issubclass(type(value), type)
 
 
 def is_module(value: Any) -> bool:
-    return types.ModuleType in mro(type(value))
+    return issubclass(type(value), types.ModuleType)
 
 
 def named(cls: type) -> str:
@@ -77,9 +81,9 @@ def home(cls: type) -> str:
 def kind(value: Any) -> str:
     """Return ``function``, ``class``, ``module``, ``property`` or ``instance``."""
     of = type(value)
-    if of in _FUNCTIONS:
+    if id(of) in _function_ids:
         return "function"
-    if of in _PROPERTIES:
+    if id(of) in _property_ids:
         return "property"
     if is_class(value):
         return "class"
@@ -100,7 +104,7 @@ def instance_dict(value: Any) -> Mapping[str, Any]:
         found = class_dict(cls).get("__dict__")
         if type(found) is types.GetSetDescriptorType:
             held = found.__get__(value)
-            return held if dict in mro(type(held)) else {}
+            return held if issubclass(type(held), dict) else {}
         if found is not None:
             break
     return {}
@@ -120,8 +124,7 @@ def members(cls: type) -> Iterator[Tuple[str, Any]]:
 
 def length(value: Any) -> Any:
     """Return how many items a container of the language has; None: it is none."""
-    bases = mro(type(value))
-    return next((base.__len__(value) for base in _SIZED if base in bases), None)
+    return next((base.__len__(value) for base in _SIZED if issubclass(type(value), base)), None)
 
 
 # -- texts
@@ -129,10 +132,11 @@ def length(value: Any) -> Any:
 
 def text(value: Any) -> str:
     """Return a short text for a value whose text no code of the user's makes, else nothing."""
-    if type(value) in (list, tuple, set, frozenset):
+    of = type(value)
+    if of is list or of is tuple or of is set or of is frozenset:
         shown = [_atom(item) or "<%s>" % named(type(item)) for item in itertools.islice(value, 6)]
         more = ", ..." if len(value) > len(shown) else ""
-        left, right = "[]" if type(value) is list else "()" if type(value) is tuple else "{}"
+        left, right = "[]" if of is list else "()" if of is tuple else "{}"
         return _cut("%s%s%s%s" % (left, ", ".join(shown), more, right), TEXT)
     return _atom(value)
 
@@ -141,9 +145,9 @@ def _atom(value: Any) -> str:
     of = type(value)
     if of is int:
         return repr(value) if value.bit_length() <= 200 else "an int of %d bits" % value.bit_length()
-    if value is None or of in (bool, float, complex):
+    if value is None or of is bool or of is float or of is complex:
         return repr(value)
-    if of in (str, bytes):
+    if of is str or of is bytes:
         return _cut(repr(value[:TEXT]), TEXT)
     return ""
 
@@ -162,9 +166,9 @@ def signature(value: Any, *, bound: bool = False) -> str:
         return _of_code(value, bound)
     if of is types.MethodType:
         return signature(value.__func__, bound=True)
-    if of in (classmethod, staticmethod):
+    if of is classmethod or of is staticmethod:
         return signature(value.__func__, bound=of is classmethod)
-    if of in _BUILTIN:
+    if id(of) in _builtin_ids:
         return _of_text(value.__text_signature__)
     if is_class(value):
         return _of_class(value)
@@ -230,10 +234,10 @@ def _default(value: Any) -> str:
 def doc(value: Any) -> str:
     """Return the documentation of a function, class, module or property; nothing when there is none to be had."""
     of = type(value)
-    if of in (classmethod, staticmethod, types.MethodType):
+    if of is classmethod or of is staticmethod or of is types.MethodType:
         return doc(value.__func__)
     found: Any = None
-    if of in (types.FunctionType, property, types.GetSetDescriptorType, types.MemberDescriptorType) or of in _BUILTIN:
+    if of is types.FunctionType or id(of) in _property_ids or id(of) in _builtin_ids:
         found = value.__doc__
     elif is_class(value):
         found = class_dict(value).get("__doc__") if _flags_of(value) & _HEAP else _doc_of(value)

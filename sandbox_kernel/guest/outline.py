@@ -9,9 +9,10 @@ JSON of ::
      "importable": [NAME, ...], "mark": MARK,
      "cut": whether something did not fit}
 
-in which what is empty is left out; what is ``bare`` had no room for more than kinds. ``of`` is the KEY of a name's type, or of the class or module itself. Newest names
-come first, then what they are, then what can be imported; what does not fit is left out, and told after the next cell: types
-and modules which the host says it knows are not told again, but those of the notebook itself.
+in which what is empty is left out; what is ``bare`` had no room for more than kinds. ``of`` is the KEY of a name's type,
+or of the class or module itself. Newest names come first, then what they are, then what can be imported. What does not fit
+is left out, and told after the next cell: types and modules which the host says it knows are not told again, but those of
+the notebook itself.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ MOST_MEMBERS = 800
 DOC = 1500
 _MAIN = "__main__"
 _MODULE_DICT: Callable[[Any], Mapping[str, Any]] = vars(types.ModuleType)["__dict__"].__get__
-_PLAIN = (int, float, bool, complex, str, bytes, type(None))
+_plain_ids = frozenset(map(id, (int, float, bool, complex, str, bytes, type(None))))
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 #: By path: when it was changed last, and what can be imported from it.
@@ -114,7 +115,7 @@ class _Outline:
         for index, (name, value) in enumerate(items[:MOST_NAMES]):
             if index % 16 == 15 and self._late(MOST_S / 2):
                 return
-            entry = _plain(value) if type(value) in _PLAIN else self._told(value)
+            entry = _plain(value) if id(type(value)) in _plain_ids else self._told(value)
             if self._room < MOST_BYTES / 2 or not self._fits("names", name, entry):
                 self._cut = True
                 return
@@ -139,7 +140,7 @@ class _Outline:
             entry["attributes"] = [
                 name for name in looking.words(looking.instance_dict(value), MOST_KEYS) if name[:2] != "__"
             ]
-            if dict in looking.mro(of):
+            if issubclass(of, dict):
                 entry["keys"] = looking.words(value, MOST_KEYS)
             entry.update(_quietly(_of_packages, value) or {})
         if kind in ("function", "class"):
@@ -254,15 +255,15 @@ _LISTED: _Listed = {}
 def _of_packages(value: Any) -> Dict[str, Any]:
     """Return shape and columns of arrays and tables, read by the packages' own means on the packages' own classes."""
     found: Dict[str, Any] = {}
-    bases = looking.mro(type(value))
+    of = type(value)
     array = _held("numpy", "ndarray")
-    if array in bases:
+    if issubclass(of, array):
         shape = looking.class_dict(array)["shape"].__get__(value)
         dtype = looking.class_dict(array)["dtype"].__get__(value)
         name = looking.class_dict(_held("numpy", "dtype"))["name"].__get__(dtype)
         found["shape"] = "%s %s" % ("x".join(map(str, shape)) or "scalar", name)
     table, series = _held("pandas", "DataFrame"), _held("pandas", "Series")
-    base = table if table in bases else series if series in bases else None
+    base = table if issubclass(of, table) else series if issubclass(of, series) else None
     if base is not None:
         index = looking.class_dict(base)["index"].__get__(value, base)
         found["length"] = len(index)
@@ -274,9 +275,14 @@ def _of_packages(value: Any) -> Dict[str, Any]:
 
 
 def _held(module: str, name: str) -> Any:
-    """Return a class that a package which is loaded has, else what is no class of anything."""
+    """Return a class that a package which is loaded has, else one that nothing is of."""
     found = sys.modules.get(module)
-    return _dict_of(found).get(name, _held) if type(found) is types.ModuleType else _held
+    held = _dict_of(found).get(name) if type(found) is types.ModuleType else None
+    return held if issubclass(type(held), type) else _Nothing
+
+
+class _Nothing:
+    pass
 
 
 def _quietly(call: Callable[..., Any], *arguments: Any) -> Any:
