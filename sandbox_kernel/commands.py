@@ -154,3 +154,5 @@ _COMMANDS: dict[str, tuple[_Act, int, int]] = {
     "list": (_list, 0, 0),
     "reset": (_reset, 0, 0),
 }
+#: For who completes them.
+NAMES = tuple(_COMMANDS)

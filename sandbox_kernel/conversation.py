@@ -44,6 +44,8 @@ class Conversation:
         self._backend = backend
         #: Takes what is said while no cell is attached.
         self.elsewhere = elsewhere
+        #: Takes what the namespace holds at the end of a cell.
+        self.outlined: Callable[[wire.Outline], None] = lambda _: None
         self._decoder = frames.Decoder()
         self._queue: asyncio.Queue[wire.Event | SandboxError | None] | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -103,6 +105,8 @@ class Conversation:
         if isinstance(event, wire.Ready):
             if not self.ready.done():
                 self.ready.set_result(True)
+        elif isinstance(event, wire.Outline):
+            self.outlined(event)
         elif isinstance(event, wire.Unloadable):
             self._problem = StateUnusable(f"The session's state cannot be loaded: {event.reason.rstrip('.')}.", GO_BACK)
         elif (queue := self._queue) is not None:

@@ -10,11 +10,11 @@ from typing import Any
 
 from ipykernel.iostream import OutStream
 from ipykernel.kernelapp import IPKernelApp
-from ipykernel.kernelbase import Kernel
 from jupyter_core.paths import jupyter_config_path
 from traitlets import Type
 
 from . import __version__, commands, iopub, outcomes, policy
+from .answers import Answers
 from .backends.kubernetes import KubernetesBackend
 from .backends.runsc import LocalBackend
 from .errors import SandboxError
@@ -30,7 +30,7 @@ FLUSH_S = 0.2
 _MOUNT_ADVICE = "To show it there, set LocalBackend.mounts, for example --LocalBackend.mounts=.:/home/sandbox/files:ro"
 
 
-class SandboxKernel(Kernel):
+class SandboxKernel(Answers):
     """Runs each cell in a sandbox of its own."""
 
     implementation = "sandbox-kernel"
@@ -46,10 +46,7 @@ class SandboxKernel(Kernel):
     }
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)  # type: ignore[no-untyped-call]
-        self._runner: Runner | None = None
-        self._sandbox_session: Session | None = None
-        self._main_loop: asyncio.AbstractEventLoop | None = None
+        super().__init__(**kwargs)
         self._background = self._outlet({}, silent=True)
 
     @property
@@ -74,6 +71,7 @@ class SandboxKernel(Kernel):
         count = self.execution_count
         reply = iopub.Reply(user_expressions or {})
         if code.strip():
+            self.note_cell(code, count, stored=store_history and not silent)
             self._background = self._outlet(self.get_parent("shell"), silent)  # type: ignore[no-untyped-call]
             options = {"silent": silent, "store_history": store_history, "expressions": reply.asked}
             await self._run(code, count, reply, options)
@@ -104,6 +102,7 @@ class SandboxKernel(Kernel):
             if isinstance(event, wire.Error):
                 event = self._with_hint(event)
             reply.take(event)
+            self.note_event(event, count)
             message = iopub.message(event, count)
             if message is not None:
                 outlet.put(message)
@@ -124,6 +123,7 @@ class SandboxKernel(Kernel):
             self._runner = Runner(parent=self)
             session = self._sandbox_session = self._runner.open_session()
             if isinstance(session, LastingSession):
+                session.outlines.wanted = True
                 session.background = self._show_later
                 session.tell = self._tell
         return self._sandbox_session

@@ -109,6 +109,7 @@ class LastingSession(Session):
         point = self._history.at_head()
         assert point is not None
         now = self._history.step_back()
+        self.outlines.go(self._history.head)
         where = "begins anew" if now is None else f"is back at the state after cell {now.cell}"
         return StateUnusable(
             f"The state after cell {point.cell} is lost. {error.message}", f"The session {where}; run what is missing again."
@@ -127,7 +128,7 @@ class LastingSession(Session):
     def _converse(self, request: Request) -> Conversation:
         conversation = Conversation(self._backend, request, self._in_background)
         self._keeper.listen(conversation)
-        return conversation
+        return self._listen(conversation)
 
     def _in_background(self, event: wire.Event) -> None:
         if isinstance(event, wire.Noise):  # No guest's word: the backend has something to say.
@@ -149,6 +150,7 @@ class LastingSession(Session):
         """Take the state after a cell, or let go of the sandbox: then the next cell starts from the head again."""
         try:
             if execution.finished is None or not execution.finished.lives or conversation.killed or self._closed:
+                self.outlines.go(self._history.head)
                 self._lose_unsaved()
                 self._close_later(conversation)
                 self._prepare()
@@ -170,6 +172,7 @@ class LastingSession(Session):
             self._close_later(conversation)
             first = (self._unsaved or [execution])[0].label
             self._unsaved.clear()
+            self.outlines.go(self._history.head)
             if not self._closed:
                 self.tell(
                     f"The state after cell {label} is lost: {error} The next cell has the state from before cell {first}."
@@ -178,7 +181,9 @@ class LastingSession(Session):
             return
         self._unsaved.clear()
         code = execution.cell.code.strip().partition("\n")[0][:80]
-        await self._keeper.drop(self._history.add(snapshot, label, code))
+        dropped = self._history.add(snapshot, label, code)
+        self.outlines.keep(self._history.head, {point.number for point in self._history})
+        await self._keeper.drop(dropped)
         self._prepare()
 
     def _prepare(self) -> None:
@@ -205,6 +210,7 @@ class LastingSession(Session):
         async with self._turn:
             before, anew = self._history.head, self._anew
             yield self._history
+            self.outlines.go(self._history.head)
             if self._next is not None:
                 waiting, self._next = self._next, None
                 self._abandon(waiting)
@@ -216,6 +222,7 @@ class LastingSession(Session):
                 except SandboxError:
                     self._next = None
                     self._history.head, self._anew = before, anew
+                    self.outlines.go(self._history.head)
                     self._prepare()
                     raise
 

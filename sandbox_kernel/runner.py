@@ -124,6 +124,11 @@ class Runner(LoggingConfigurable):
 
         return LocalBackend(self._processes, parent=self)
 
+    @property
+    def programs(self) -> Processes:
+        """Return what programs are started with that die with us."""
+        return self._processes
+
     def limits(self) -> Limits:
         """Return the limits that the settings make."""
         return Limits(

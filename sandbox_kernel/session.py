@@ -14,6 +14,7 @@ from .errors import ConfigurationError, StateUnusable
 from .execution import Execution
 from .guest import wire
 from .limits import Limits, is_amount
+from .outline import Outline, Outlines
 from .state.exact import BaseImages
 
 
@@ -43,6 +44,19 @@ class Session:
         self._sandboxes = 0
         self._running: set[Execution] = set()
         self._closed = False
+        #: What the namespace holds, for who completes and explains names; with ``wanted`` cells tell it at their end.
+        self.outlines = Outlines()
+
+        self._newest_conversation: Conversation | None = None
+
+    def pid(self) -> int | None:
+        """Return the process below which all of the newest sandbox is. None: there is none on this machine."""
+        newest = self._newest_conversation
+        return None if newest is None or newest.ended or newest.sandbox is None else newest.sandbox.pid
+
+    def outline(self) -> Outline:
+        """Return what the namespace held after the last cell, as its guest told. Empty unless ``outlines.wanted``."""
+        return self.outlines.now
 
     @property
     def count(self) -> int:
@@ -67,6 +81,7 @@ class Session:
             limit_s = None
         if limit_s is not None and not is_amount(limit_s):
             raise ConfigurationError(f"{limit_s!r} cannot be a timeout.", "It is a number of seconds, 0 or more.")
+        options["outline"] = self.outlines.known()
         cell = wire.Cell(self._count, code, timeout_s=limit_s, output_bytes=limits.output_bytes, **options)
         acquire = functools.partial(self._acquire, limits, limit_s)
         execution = Execution(cell, limits, acquire, self._ended, rolls_back=self.mode != "fresh")
@@ -93,7 +108,12 @@ class Session:
         return await self._open(request)
 
     def _converse(self, request: Request) -> Conversation:
-        return Conversation(self._backend, request)
+        return self._listen(Conversation(self._backend, request))
+
+    def _listen(self, conversation: Conversation) -> Conversation:
+        conversation.outlined = self.outlines.hear
+        self._newest_conversation = conversation
+        return conversation
 
     async def _open(self, request: Request) -> Conversation:
         conversation = self._converse(request)

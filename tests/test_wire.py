@@ -84,6 +84,7 @@ EVENTS = [
     pytest.param(
         wire.Expressions({"a": {"status": "ok"}}), b'["expressions",{"values":{"a":{"status":"ok"}}}]', id="expressions"
     ),
+    pytest.param(wire.Outline('{"names":{}}'), b'["outline",{"text":"{\\"names\\":{}}"}]', id="outline"),
 ]
 
 
@@ -230,6 +231,7 @@ WRONG_VALUES: list[tuple[str, dict[str, Any], str, list[Any]]] = [
     ("input_request", {"prompt": ""}, "password", [None, 0, "true"]),
     ("page", {"data": {}}, "data", [None, "a", ["a"]]),
     ("expressions", {"values": {}}, "values", [None, "a", ["a"]]),
+    ("outline", {"text": "{}"}, "text", [None, 1, {}]),
 ]
 
 

@@ -25,10 +25,14 @@ class Sandbox(Protocol):
     Attributes:
         frames: The number of the first frame it will send.
         restored: The guest comes from an image: it says Ready only when it has been woken.
+        pid: Of the process on this machine below which all of it is. None: it is elsewhere, or has not begun.
     """
 
     frames: int
     restored: bool
+
+    @property
+    def pid(self) -> int | None: ...
 
     def lines(self) -> AsyncIterator[bytes]:
         """Yield each line of the container's stdout, without its newline, until the container has ended. A line may come

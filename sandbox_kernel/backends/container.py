@@ -210,6 +210,11 @@ class LocalSandbox:
             await self.kill()
             raise StateNotSaved(f"The sandbox broke while its state was being saved: {' '.join(said.split())[-300:]}")
 
+    @property
+    def pid(self) -> int | None:
+        """See :class:`.base.Sandbox`."""
+        return None if self._process is None else self._process.pid or None
+
     async def kill(self) -> None:
         """See :class:`.base.Sandbox`."""
         if self._process is not None:

@@ -46,6 +46,7 @@ class JobSandbox:
 
     frames = 0
     restored = False
+    pid: int | None = None
 
     def __init__(
         self,

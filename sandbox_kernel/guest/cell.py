@@ -21,7 +21,7 @@ import sys
 import types
 from typing import Any, Callable, Dict, List
 
-from . import channel, frames, output, rich, source, wire
+from . import channel, frames, outline, output, rich, source, wire
 from .errors import describe, exit_status
 from .shell import Shells
 from .state import State
@@ -89,6 +89,7 @@ class CellProcess:
         for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
             _quietly(operator.methodcaller("flush"), stream)
         _flush_files()
+        outline.tell(self.emit, self._main.__dict__, cell.outline)
         usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
         if not self._talk.say("done", status, sum(item.ru_utime + item.ru_stime for item in usage)):
             # A fork that came to the end of the cell too; or the cell closed our socket.
@@ -159,9 +160,10 @@ def _write_as_text(event: wire.Event) -> None:
 
 def _flush_files() -> None:
     """Write out what the cell left in the buffers of open files: who reads them next is not this process."""
-    kinds = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+    # By their ids: to compare a class with another runs its metaclass, which may be the user's.
+    kinds = set(map(id, (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)))
     for item in gc.get_objects():
-        if type(item) in kinds and _quietly(_is_file, item):
+        if id(type(item)) in kinds and _quietly(_is_file, item):
             _quietly(item.flush)
 
 

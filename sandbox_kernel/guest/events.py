@@ -193,6 +193,13 @@ class Expressions:
     values: Dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Outline:
+    """What the namespace holds at the end of a cell that asked for it. ``text`` is JSON: see :mod:`.outline`."""
+
+    text: str
+
+
 # -- events the decoder itself makes ------------------------------------------------------------------------------
 
 
@@ -231,6 +238,7 @@ Event = Union[
     InputRequest,
     Page,
     Expressions,
+    Outline,
     Gap,
     Noise,
 ]
@@ -273,4 +281,5 @@ TABLE: Table = {
     "input_request": (InputRequest, {"prompt": is_text, "password": is_flag}),
     "page": (Page, {"data": is_bundle}),
     "expressions": (Expressions, {"values": is_bundle}),
+    "outline": (Outline, {"text": is_text}),
 }

@@ -28,7 +28,7 @@ from .mailbox import DirectoryMailbox, StreamMailbox
 
 _FOREVER = float("inf")
 #: Passed on as they are: what is not output.
-_UNCOUNTED = (wire.Names, wire.Unloadable, wire.Page, wire.Expressions)
+_UNCOUNTED = (wire.Names, wire.Unloadable, wire.Page, wire.Expressions, wire.Outline)
 _NOT_FOR_US = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -258,9 +258,7 @@ class Keeper:
             self._emit(event)
         elif isinstance(event, (wire.Display, wire.Result, wire.ClearOutput, wire.Error)):
             self._pump.show(event)
-        elif isinstance(event, (wire.Names, wire.Unloadable, wire.Page, wire.Expressions)) or (
-            self._saving_until and isinstance(event, wire.Part)
-        ):
+        elif isinstance(event, _UNCOUNTED) or (self._saving_until and isinstance(event, wire.Part)):
             self._emit(event)
         elif self._saving_until and isinstance(event, (wire.Saved, wire.NotSaved)):
             self._saving_until = 0.0

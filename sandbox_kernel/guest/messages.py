@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Dict, Optional
+from typing import Dict, List, Optional
 
 from .checks import (
     Table,
     is_count,
     is_flag,
+    is_lines,
     is_seconds,
     is_text,
     is_texts,
@@ -35,6 +36,7 @@ class Cell:
         stdin: Somebody can answer an InputRequest.
         parent: The id of the Jupyter request that it came with; widgets name it to the front end.
         notebook: It comes from a notebook: there are magics and a history, and tracebacks as ipykernel shows them.
+        outline: An Outline is wanted at the end, without the types and modules of these keys, which are known. None: no.
     """
 
     number: int
@@ -51,6 +53,7 @@ class Cell:
     stdin: bool = False
     parent: str = ""
     notebook: bool = False
+    outline: Optional[List[str]] = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,7 @@ TABLE: Table = {
             "stdin": is_flag,
             "parent": is_text,
             "notebook": is_flag,
+            "outline": or_none(is_lines),
         },
     ),
     "input": (Input, {"text": or_none(is_text)}),

@@ -1,0 +1,66 @@
+"""The program that reads the cells' sources with jedi: one line of JSON in, one out. It runs none of them.
+
+It is a process of its own so that it can be ended: what jedi makes of a hostile source may take for ever. It sees the
+packages of the host's interpreter (its ``sys.path`` comes as its argument) and nothing else of the user's: not the
+notebook's folder, not the environment. jedi imports modules that are compiled, and only from that path.
+
+``{"do": "complete", "code", "line", "column"}`` is answered with ``[[NAME, TYPE, SIGNATURE], ...]``;
+``{"do": "explain", ...}`` with ``{"name", "type", "signature", "doc"}`` or null.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from typing import Any
+
+#: Seconds after which it ends by itself when nobody asks, and when one answer takes too long.
+IDLE_S = 600
+ANSWER_S = 20
+MOST_MATCHES = 500
+MOST_DOC = 20_000
+
+
+def main() -> None:
+    """Answer until stdin ends."""
+    sys.path[:] = json.loads(sys.argv[1])
+    # The default handler of both ends this process.
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(IDLE_S)
+    for line in sys.stdin.buffer:
+        signal.alarm(ANSWER_S)
+        try:
+            answer = _answer(json.loads(line))
+        except Exception:  # noqa: BLE001 - jedi raises whatever the source makes it raise, and then there is no answer
+            answer = None
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+        signal.alarm(IDLE_S)
+
+
+def _answer(asked: dict[str, Any]) -> Any:
+    import jedi  # noqa: PLC0415 - from the path that came as the argument
+
+    jedi.settings.auto_import_modules = []
+    project = jedi.Project("/", sys_path=sys.path, smart_sys_path=False)
+    script = jedi.Script(asked["code"], environment=jedi.InterpreterEnvironment(), project=project)
+    if asked["do"] == "complete":
+        found = script.complete(asked["line"], asked["column"])[:MOST_MATCHES]
+        return [[item.name_with_symbols, item.type, ""] for item in found]
+    return next((_explained(item) for item in script.infer(asked["line"], asked["column"])), None)
+
+
+def _explained(found: Any) -> dict[str, str]:
+    signatures = found.get_signatures()
+    parts = signatures[0].to_string() if signatures else ""
+    return {
+        "name": found.name,
+        "type": found.type,
+        "signature": parts[parts.find("(") :] if "(" in parts else "",
+        "doc": found.docstring(raw=True)[:MOST_DOC],
+    }
+
+
+if __name__ == "__main__":
+    main()
