@@ -17,11 +17,13 @@ from traitlets import Type
 from . import __version__, commands, iopub, outcomes, policy
 from .backends.kubernetes import KubernetesBackend
 from .backends.runsc import LocalBackend
+from .comms import CommHandlers, Comms
 from .errors import SandboxError
 from .guest import wire
 from .lasting import LastingSession
 from .runner import Runner
 from .session import Session
+from .state.history import Point
 
 #: jupyter_client waits half of its five seconds for a shutdown before it sends SIGTERM.
 SHUTDOWN_S = 2.0
@@ -30,7 +32,7 @@ FLUSH_S = 0.2
 _MOUNT_ADVICE = "To show it there, set LocalBackend.mounts, for example --LocalBackend.mounts=.:/home/sandbox/files:ro"
 
 
-class SandboxKernel(Kernel):
+class SandboxKernel(CommHandlers, Kernel):
     """Runs each cell in a sandbox of its own."""
 
     implementation = "sandbox-kernel"
@@ -45,8 +47,11 @@ class SandboxKernel(Kernel):
         "nbconvert_exporter": "python",
     }
 
+    msg_types = [*Kernel.msg_types, "comm_open", "comm_msg", "comm_close"]  # noqa: RUF012
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)  # type: ignore[no-untyped-call]
+        self.comms = Comms("none")
         self._runner: Runner | None = None
         self._sandbox_session: Session | None = None
         self._main_loop: asyncio.AbstractEventLoop | None = None
@@ -89,7 +94,10 @@ class SandboxKernel(Kernel):
         try:
             orders, code = commands.split(code)
             for words in orders:
+                before = self._head()
                 outlet.put(("stream", {"name": "stdout", "text": await commands.run(self._session(), words) + "\n"}))
+                if self._head() is not before:
+                    self.comms.go_to(self._head())
             if code.strip():
                 failed = await self._run_cell(code, silent, count, outlet)
         except SandboxError as error:
@@ -101,53 +109,65 @@ class SandboxKernel(Kernel):
 
     async def _run_cell(self, code: str, silent: bool, count: int, outlet: iopub.Outlet) -> dict[str, Any] | None:
         failed = None
-        async for event in self._session().run(code, label=str(count), name=f"Cell In[{count}]", silent=silent):
+        options: dict[str, Any] = {"label": str(count), "name": f"Cell In[{count}]", "parent": outlet.parent_id}
+        execution, widgets = self._session().run(code, silent=silent, **options), self.comms.open
+        async for event in execution:
             if isinstance(event, wire.Error):
                 event = self._with_hint(event)
                 failed = iopub.error(event)
-            message = iopub.message(event, count)
-            if message is not None:
-                outlet.put(message)
+            self._show(event, outlet)
+        self.comms.settle(execution, widgets)
         return failed
+
+    def _show(self, event: wire.Event, outlet: iopub.Outlet) -> None:
+        if isinstance(event, wire.Comm):
+            self.comms.put(event, outlet)
+            return
+        message = iopub.message(self.comms.shown(event), self.execution_count)
+        if message is not None:
+            outlet.put(message)
 
     def _outlet(self, parent: dict[str, Any], silent: bool) -> iopub.Outlet:
         """Return what sends messages about one cell, also when it has ended: its threads may go on to print."""
 
-        def send(kind: str, content: dict[str, Any]) -> None:
+        def send(kind: str, content: dict[str, Any], **more: Any) -> None:
             if not silent and self.session is not None:
                 topic = self._topic(kind)  # type: ignore[no-untyped-call]
-                self.session.send(self.iopub_socket, kind, content, parent=parent, ident=topic)
+                self.session.send(self.iopub_socket, kind, content, parent=parent, ident=topic, **more)
 
-        return iopub.Outlet(send)
+        return iopub.Outlet(send, parent.get("header", {}).get("msg_id", ""))
 
     def _session(self) -> Session:
         if self._sandbox_session is None:
             self._main_loop = asyncio.get_running_loop()
             self._runner = Runner(parent=self)
             session = self._sandbox_session = self._runner.open_session()
+            self.comms = Comms(self._runner.widgets)
             if isinstance(session, LastingSession):
                 session.background = self._show_later
                 session.tell = self._tell
+                session.mark = lambda: self.comms.open
         return self._sandbox_session
 
     def _show_later(self, event: wire.Event) -> None:
         """Show what a thread of an earlier cell says between two cells, with the last one."""
-        message = iopub.message(event, self.execution_count)
-        if message is not None:
-            self._background.put(message)
+        self._show(event, self._background)
 
     def _tell(self, sentence: str) -> None:
         self._background.put(("stream", {"name": "stderr", "text": f"[sandbox: {policy.clean_text(sentence)}]\n"}))
 
     def finish_metadata(self, parent: dict[str, Any], metadata: dict[str, Any], reply_content: Any) -> dict[str, Any]:
         """Name what could not be carried into this cell. Here it disturbs nobody who compares outputs."""
-        session = self._sandbox_session
-        point = session.head() if isinstance(session, LastingSession) else None
+        point = self._head()
         if point is not None and point.snapshot.lost:
             metadata["sandbox_kernel"] = {
                 "not_carried": [[policy.clean_word(name), policy.clean_word(why, 300)] for name, why in point.snapshot.lost]
             }
         return metadata
+
+    def _head(self) -> Point | None:
+        session = self._sandbox_session
+        return session.head() if isinstance(session, LastingSession) else None
 
     def _with_hint(self, error: wire.Error) -> wire.Error:
         hint = outcomes.hint(error.missing, os.listdir(), _MOUNT_ADVICE)

@@ -56,6 +56,10 @@ class LastingSession(Session):
         self._next: asyncio.Task[Conversation] | None = None
         #: The cells whose state only the sandbox holds, because it could not be saved.
         self._unsaved: list[Execution] = []
+        #: The last word to a widget since the head's state was taken: the sandbox that waits is ahead of it.
+        self._touched: Execution | None = None
+        #: What goes into each point; see Point.
+        self.mark: Callable[[], object] = lambda: None
         self._anew = False
         self._settling: dict[asyncio.Task[None], Conversation] = {}
         self._closed = False
@@ -98,6 +102,7 @@ class LastingSession(Session):
 
     def _lose_unsaved(self) -> bool:
         """Say that what only a sandbox held is gone with it. False: there was nothing."""
+        self._touched = None
         if not self._unsaved:
             return False
         label = self._unsaved[0].label
@@ -153,6 +158,9 @@ class LastingSession(Session):
                 self._lose_unsaved()
                 self._close_later(conversation)
                 self._prepare()
+            elif execution.cell.comm is not None:
+                # A slider speaks ten times a second: its state is taken with that of the next cell.
+                self._next, self._touched = asyncio.ensure_future(_at_once(conversation)), execution
             else:
                 await self._keep(execution, conversation)
         finally:
@@ -160,6 +168,7 @@ class LastingSession(Session):
 
     async def _keep(self, execution: Execution, conversation: Conversation) -> None:
         label = execution.label
+        self._touched = None
         try:
             snapshot = await self._keeper.take(conversation)
         except SandboxError as error:
@@ -179,7 +188,7 @@ class LastingSession(Session):
             return
         self._unsaved.clear()
         code = execution.cell.code.strip().partition("\n")[0][:80]
-        await self._keeper.drop(self._history.add(snapshot, label, code))
+        await self._keeper.drop(self._history.add(snapshot, label, code, self.mark()))
         self._prepare()
 
     def _prepare(self) -> None:
@@ -210,6 +219,7 @@ class LastingSession(Session):
                 waiting, self._next = self._next, None
                 self._abandon(waiting)
             self._unsaved.clear()
+            self._touched = None
             self._prepare()
             if self._next is not None:
                 try:
@@ -250,9 +260,10 @@ class LastingSession(Session):
 
     async def _newest(self) -> Snapshot:
         """Return the newest snapshot; what could not be saved before is tried again. Raises StateNotSaved."""
-        if self._unsaved and self._next is not None:
+        ahead = self._unsaved[-1] if self._unsaved else self._touched
+        if ahead is not None and self._next is not None:
             waiting, self._next, head = self._next, None, self._history.head
-            await self._keep(self._unsaved[-1], await waiting)
+            await self._keep(ahead, await waiting)
             if self._history.head == head:
                 advice = "The session goes on in its sandbox." if self._unsaved else ""
                 raise StateNotSaved("The state after the last cell could not be saved.", advice)
@@ -278,7 +289,7 @@ class LastingSession(Session):
     async def fork_into(self, other: LastingSession) -> None:
         """Give another session, which has not begun, the state of this one. Raises StateNotSaved."""
         async with self._turn:
-            if self._history.at_head() is not None or self._unsaved:
+            if self._history.at_head() is not None or self._unsaved or self._touched:
                 snapshot = await self._newest()
                 self._keeper.hold(snapshot)
                 other._history.add(snapshot, "fork")

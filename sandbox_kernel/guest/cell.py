@@ -24,6 +24,7 @@ import types
 from typing import Any, Callable, Dict, List, Tuple
 
 from . import channel, frames, output, rich, wire
+from .comms import Comms
 from .errors import describe
 from .state import State
 
@@ -50,6 +51,7 @@ class CellProcess:
         builtins.input = _no_input
         self._loop: Any = None
         self._state = State(self._main, settings, self.emit)
+        self._comms = Comms(self.emit)
 
     def _settle(self) -> None:
         self._talk.say("settle")
@@ -65,6 +67,7 @@ class CellProcess:
 
     def serve(self) -> None:
         """Run cells until the keeper is gone, or the state has been carried out."""
+        self._comms.watch()
         if not self._state.begin():
             return
         self._talk.say("awake")
@@ -84,10 +87,12 @@ class CellProcess:
                     return
 
     def _run_and_tell(self, cell: wire.Cell) -> None:
-        status = self.run(cell.code, cell.name, cell.silent)
+        self._comms.begin(cell.parent)
+        status = self.run(cell.code, cell.name, cell.silent) if cell.comm is None else self._attend(cell.comm, cell.name)
         for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
             _quietly(operator.methodcaller("flush"), stream)
-        _flush_files()
+        if cell.comm is None:  # After a word to a widget no state is taken, and there may be many of those.
+            _flush_files()
         usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
         if not self._talk.say("done", status, sum(item.ru_utime + item.ru_stime for item in usage)):
             # A fork that came to the end of the cell too; or the cell closed our socket.
@@ -103,6 +108,18 @@ class CellProcess:
             if shows and value is not None and not silent and not _ends_quietly(code):
                 self.emit(wire.Result(*rich.bundle(value)))
                 self._main.__dict__["_"] = value
+            rich.show_figures(self.emit)
+        except SystemExit as exit:
+            return self._exit(exit, name)
+        except BaseException as error:
+            self.emit(describe(error, name))
+            return 1
+        return 0
+
+    def _attend(self, said: Dict[str, Any], name: str) -> int:
+        """Give what the front end says to a widget, and show what comes of it."""
+        try:
+            self._comms.handle(said)
             rich.show_figures(self.emit)
         except SystemExit as exit:
             return self._exit(exit, name)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Dict, Optional
+from typing import Any, Dict, Optional
 
 from .checks import (
     Table,
+    is_bundle,
     is_count,
     is_flag,
     is_seconds,
@@ -34,6 +35,7 @@ class Cell:
         expressions: To evaluate at the end, by name; the answer is Expressions.
         stdin: Somebody can answer an InputRequest.
         parent: The id of the Jupyter request that it came with; widgets name it to the front end.
+        comm: Instead of code: what the front end says to a widget, as the fields of :class:`.events.Comm`.
     """
 
     number: int
@@ -49,6 +51,7 @@ class Cell:
     expressions: Dict[str, str] = field(default_factory=dict)
     stdin: bool = False
     parent: str = ""
+    comm: Optional[Dict[str, Any]] = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,7 @@ TABLE: Table = {
             "expressions": is_texts,
             "stdin": is_flag,
             "parent": is_text,
+            "comm": or_none(is_bundle),
         },
     ),
     "input": (Input, {"text": or_none(is_text)}),
