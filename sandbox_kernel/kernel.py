@@ -23,7 +23,6 @@ from .guest import wire
 from .lasting import LastingSession
 from .runner import Runner
 from .session import Session
-from .state.history import Point
 
 #: jupyter_client waits half of its five seconds for a shutdown before it sends SIGTERM.
 SHUTDOWN_S = 2.0
@@ -94,10 +93,7 @@ class SandboxKernel(CommHandlers, Kernel):
         try:
             orders, code = commands.split(code)
             for words in orders:
-                before = self._head()
                 outlet.put(("stream", {"name": "stdout", "text": await commands.run(self._session(), words) + "\n"}))
-                if self._head() is not before:
-                    self.comms.go_to(self._head())
             if code.strip():
                 failed = await self._run_cell(code, silent, count, outlet)
         except SandboxError as error:
@@ -146,7 +142,7 @@ class SandboxKernel(CommHandlers, Kernel):
             if isinstance(session, LastingSession):
                 session.background = self._show_later
                 session.tell = self._tell
-                session.mark = lambda: self.comms.open
+                session.mark, session.moved = lambda: self.comms.open, self.comms.go_to
         return self._sandbox_session
 
     def _show_later(self, event: wire.Event) -> None:
@@ -158,16 +154,13 @@ class SandboxKernel(CommHandlers, Kernel):
 
     def finish_metadata(self, parent: dict[str, Any], metadata: dict[str, Any], reply_content: Any) -> dict[str, Any]:
         """Name what could not be carried into this cell. Here it disturbs nobody who compares outputs."""
-        point = self._head()
+        session = self._sandbox_session
+        point = session.head() if isinstance(session, LastingSession) else None
         if point is not None and point.snapshot.lost:
             metadata["sandbox_kernel"] = {
                 "not_carried": [[policy.clean_word(name), policy.clean_word(why, 300)] for name, why in point.snapshot.lost]
             }
         return metadata
-
-    def _head(self) -> Point | None:
-        session = self._sandbox_session
-        return session.head() if isinstance(session, LastingSession) else None
 
     def _with_hint(self, error: wire.Error) -> wire.Error:
         hint = outcomes.hint(error.missing, os.listdir(), _MOUNT_ADVICE)

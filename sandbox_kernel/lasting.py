@@ -32,6 +32,8 @@ class LastingSession(Session):
     Attributes:
         background: Takes what threads of earlier cells say between two cells.
         tell: Takes sentences about the state that the user should read.
+        mark: Gives what goes into each point; see Point.
+        moved: Takes the point that was gone to; None: the beginning.
     """
 
     def __init__(
@@ -49,6 +51,8 @@ class LastingSession(Session):
         self.mode = keeper.mode
         self.background: Callable[[wire.Event], None] = lambda _: None
         self.tell: Callable[[str], None] = lambda _: None
+        self.mark: Callable[[], object] = lambda: None
+        self.moved: Callable[[Point | None], None] = lambda _: None
         self._keeper = keeper
         self._history = history
         #: Held from the start of a cell until its state is settled, and by whoever moves the head.
@@ -58,8 +62,6 @@ class LastingSession(Session):
         self._unsaved: list[Execution] = []
         #: The last word to a widget since the head's state was taken: the sandbox that waits is ahead of it.
         self._touched: Execution | None = None
-        #: What goes into each point; see Point.
-        self.mark: Callable[[], object] = lambda: None
         self._anew = False
         self._settling: dict[asyncio.Task[None], Conversation] = {}
         self._closed = False
@@ -229,6 +231,7 @@ class LastingSession(Session):
                     self._history.head, self._anew = before, anew
                     self._prepare()
                     raise
+            self.moved(self._history.at_head())
 
     async def undo(self, cells: int = 1) -> None:
         """Go back by a number of cells. Raises StateUnusable."""

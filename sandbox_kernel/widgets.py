@@ -53,6 +53,8 @@ _FORMATS = {
     "VideoModel": ("mp4", "webm", "ogg"),
     "AudioModel": ("mp3", "mpeg", "wav", "ogg", "webm"),
 }
+_DATE = ("year", "month", "date", "hours", "minutes", "seconds", "milliseconds")
+_FILE = ("name", "type", "size", "last_modified")
 _LINKS = ("LinkModel", "DirectionalLinkModel")
 #: What a link may copy from or to, and of which widgets it may not: there it would go around what is checked here.
 _LINKED = ("value", "min", "max", "step", "disabled", "index", "selected_index", "description", "placeholder")
@@ -115,9 +117,13 @@ def _plain(value: Any) -> Any:
     """A value, several, or the parts of a date."""
     if isinstance(value, list) and len(value) <= MOST_ITEMS:
         return [_scalar(item) for item in value]
-    if isinstance(value, dict) and len(value) < 10:
-        return {_matched(_WORD, name): _scalar(item) for name, item in value.items()}
-    return _scalar(value)
+    return _named(value, _DATE) if isinstance(value, dict) else _scalar(value)
+
+
+def _named(value: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    if isinstance(value, dict) and set(value) <= set(names):
+        return {name: _scalar(item) for name, item in value.items()}
+    raise RefusedError
 
 
 def _matched(pattern: re.Pattern[str], value: Any) -> Any:
@@ -174,13 +180,7 @@ def _html(value: Any) -> Any:
 
 
 def _files(value: Any) -> Any:
-    return [{_matched(_WORD, name): _scalar(part) for name, part in _parts(item)} for item in _listed(value)]
-
-
-def _parts(value: Any) -> list[tuple[str, Any]]:
-    if isinstance(value, dict) and len(value) < 10:
-        return list(value.items())
-    raise RefusedError
+    return [_named(item, _FILE) for item in _listed(value)]
 
 
 def _outputs(value: Any) -> Any:
@@ -283,7 +283,7 @@ def _clean_property(model: str, name: str, value: Any, known: Mapping[str, str],
     if model == "OutputModel" and name == "msg_id":
         # Who names another request takes its output away.
         return _one_of(("", parent), value)
-    if model in _LINKS:
+    if model in _LINKS and name != "_view_count":
         return _linked(value, known) if name in ("source", "target") else _refuse()
     if name == "format" and model in _FORMATS:
         return _one_of(_FORMATS[model], value)
