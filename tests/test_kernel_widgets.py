@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from conftest import TestCluster
 from test_kernel import Message, Notebook
 
 from sandbox_kernel import widgets
@@ -107,8 +108,19 @@ def shown(messages: list[Message], mime: str) -> list[Any]:
 
 
 @pytest.fixture
+def options(request: pytest.FixtureRequest) -> list[str]:
+    """Settings of the local backend, unless a test asks for others."""
+    wanted = getattr(request, "param", "exact")
+    if wanted == "kubernetes":
+        found: TestCluster = request.getfixturevalue("cluster")
+        return found.options()
+    request.getfixturevalue("gvisor")
+    return ["--Runner.backend_name=local", f"--Runner.state={wanted}"]
+
+
+@pytest.fixture
 def page(kernel_name: str) -> Iterator[Page]:
-    """A front end with a running kernel on one backend after the other."""
+    """A front end with a running kernel."""
     notebook = Notebook(kernel_name)
     yield Page(notebook)
     notebook.close()
@@ -219,3 +231,45 @@ def test_progress_bars_of_tqdm_are_drawn(page: Page) -> None:
         texts = [state["value"] for state in page.states.values() if state["_model_name"] == "HTMLModel"]
         assert texts[-2].replace("\u2007", " ") == "steps: 100%" and "50/50" in texts[-1]
         assert shown(messages, widgets.VIEW)[0]["model_id"] == page.find("HBoxModel")
+
+
+#: As much of the package as an image without it needs.
+PACKAGE = """
+open('comm.py', 'w').write('''
+class BaseComm:
+    def __init__(self, target_name, comm_id, data, metadata):
+        self.comm_id = comm_id
+        self.publish_msg('comm_open', data, metadata, target_name=target_name)
+    def send(self, data):
+        self.publish_msg('comm_msg', data)
+class CommManager:
+    comms = {}
+''')
+import comm
+bar = {'_model_name': 'IntProgressModel', '_model_module': '@jupyter-widgets/controls', 'value': 0, 'evil': 1}
+bar = comm.create_comm('jupyter.widget', 'a1', {'state': bar, 'buffer_paths': []}, {'version': '2.1.0'})
+for value in range(1, 100):
+    bar.send({'method': 'update', 'state': {'value': value}, 'buffer_paths': []})
+print('done')
+"""
+
+
+@pytest.mark.parametrize("options", ["carry", "fresh", pytest.param("kubernetes", marks=pytest.mark.cluster)], indirect=True)
+def test_where_the_sandbox_ends_with_its_cell_widgets_only_draw(page: Page) -> None:
+    """Without a sandbox between two cells a bar is drawn while its cell runs; what the page says to it is ignored."""
+    messages = page.run(PACKAGE)
+    assert page.states["a1"]["value"] == 99 and "evil" not in page.states["a1"]
+    assert text(messages).replace(
+        "[sandbox: Not shown: IntProgressModel.evil. Runner.widgets says which may be shown.]\n", ""
+    ) == ("done\n")
+    assert page.known() == set()
+    assert page.update("a1", value=3)[1] == []
+    assert text(page.run("print('on')")) == "on\n"
+
+
+@pytest.mark.parametrize("options", ["carry"], indirect=True)
+def test_a_widget_is_not_carried(page: Page) -> None:
+    """A widget is named as what could not be carried, and the other variables are there."""
+    page.run("import ipywidgets\nslider = ipywidgets.IntSlider()\nx = 5")
+    assert text(page.run("print(x)")) == "5\n"
+    assert "slider" in text(page.run("%sandbox state")).partition("Not carried")[2]
