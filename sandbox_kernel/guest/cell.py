@@ -87,8 +87,7 @@ class CellProcess:
                     return
 
     def _run_and_tell(self, cell: wire.Cell) -> None:
-        self._comms.begin(cell.parent)
-        status = self.run(cell.code, cell.name, cell.silent) if cell.comm is None else self._attend(cell.comm, cell.name)
+        status = self._act(cell)
         for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
             _quietly(operator.methodcaller("flush"), stream)
         if cell.comm is None:  # After a word to a widget no state is taken, and there may be many of those.
@@ -116,15 +115,18 @@ class CellProcess:
             return 1
         return 0
 
-    def _attend(self, said: Dict[str, Any], name: str) -> int:
-        """Give what the front end says to a widget, and show what comes of it."""
+    def _act(self, cell: wire.Cell) -> int:
+        """Run a cell, or give a widget what the front end says to it. Returns the exit status."""
+        self._comms.begin(cell.parent)
+        if cell.comm is None:
+            return self.run(cell.code, cell.name, cell.silent)
         try:
-            self._comms.handle(said)
+            self._comms.handle(cell.comm)
             rich.show_figures(self.emit)
         except SystemExit as exit:
-            return self._exit(exit, name)
+            return self._exit(exit, cell.name)
         except BaseException as error:
-            self.emit(describe(error, name))
+            self.emit(describe(error, cell.name))
             return 1
         return 0
 
