@@ -335,6 +335,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
         "state": "",
         "history_points": 20,
         "history_mib": 2048.0,
+        "widgets": "controls",
     }
     assert (LocalBackend().mounts, LocalBackend().environment) == ([], {})
     assert KubernetesBackend().runtime_class == "gvisor"
