@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import policy
+from . import policy, widgets
 from .guest import wire
 
 Message = tuple[str, dict[str, Any]]
@@ -44,7 +44,10 @@ def _display(event: wire.Display) -> Message:
 
 
 def _shown(event: wire.Display | wire.Result) -> dict[str, Any]:
-    return {"data": policy.clean_bundle(event.data), "metadata": policy.clean_metadata(event.metadata)}
+    data = policy.clean_bundle(event.data)
+    if widgets.is_view(event.data.get(widgets.VIEW)):
+        data[widgets.VIEW] = event.data[widgets.VIEW]
+    return {"data": data, "metadata": policy.clean_metadata(event.metadata)}
 
 
 def error(event: wire.Error) -> dict[str, Any]:
@@ -112,21 +115,26 @@ def _notice(event: wire.Event) -> str | None:
 
 
 class Outlet:
-    """Sends messages in order and merges what comes quickly to the same stream, as ipykernel does."""
+    """Sends messages in order and merges what comes quickly to the same stream, as ipykernel does.
 
-    def __init__(self, send: Callable[[str, dict[str, Any]], None]) -> None:
+    Attributes:
+        parent_id: The id of the request that they belong to.
+    """
+
+    def __init__(self, send: Callable[..., None], parent_id: str = "") -> None:
+        self.parent_id = parent_id
         self._send = send
         self._name = ""
         self._texts: list[str] = []
         self._sent = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    def put(self, message: Message) -> None:
-        """Send a message: a stream at once or soon, anything else after what is waiting."""
+    def put(self, message: Message, **more: Any) -> None:
+        """Send a message: a stream at once or soon, anything else, with ``more`` of it, after what is waiting."""
         kind, content = message
         if kind != "stream":
             self.flush()
-            self._send(kind, content)
+            self._send(kind, content, **more)
             return
         if content["name"] != self._name:
             self.flush()

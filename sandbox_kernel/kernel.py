@@ -17,6 +17,7 @@ from . import __version__, commands, iopub, outcomes, policy
 from .answers import Answers
 from .backends.kubernetes import KubernetesBackend
 from .backends.runsc import LocalBackend
+from .comms import CommHandlers, Comms
 from .errors import SandboxError
 from .guest import wire
 from .lasting import LastingSession
@@ -30,7 +31,7 @@ FLUSH_S = 0.2
 _MOUNT_ADVICE = "To show it there, set LocalBackend.mounts, for example --LocalBackend.mounts=.:/home/sandbox/files:ro"
 
 
-class SandboxKernel(Answers):
+class SandboxKernel(CommHandlers, Answers):
     """Runs each cell in a sandbox of its own."""
 
     implementation = "sandbox-kernel"
@@ -45,8 +46,11 @@ class SandboxKernel(Answers):
         "nbconvert_exporter": "python",
     }
 
+    msg_types = [*Answers.msg_types, "comm_open", "comm_msg", "comm_close"]  # noqa: RUF012
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.comms = Comms("none")
         self._background = self._outlet({}, silent=True)
 
     @property
@@ -97,42 +101,50 @@ class SandboxKernel(Answers):
     async def _run_cell(
         self, code: str, count: int, outlet: iopub.Outlet, reply: iopub.Reply, options: dict[str, Any]
     ) -> None:
-        name = f"Cell In[{count}]"
-        async for event in self._session().run(code, label=str(count), name=name, notebook=True, count=count, **options):
+        options = {**options, "name": f"Cell In[{count}]", "notebook": True, "count": count, "parent": outlet.parent_id}
+        execution, widgets = self._session().run(code, label=str(count), **options), self.comms.open
+        async for event in execution:
             if isinstance(event, wire.Error):
                 event = self._with_hint(event)
             reply.take(event)
             self.note_event(event, count)
-            message = iopub.message(event, count)
-            if message is not None:
-                outlet.put(message)
+            self._show(event, outlet)
+        self.comms.settle(execution, widgets)
+
+    def _show(self, event: wire.Event, outlet: iopub.Outlet) -> None:
+        if isinstance(event, wire.Comm):
+            self.comms.put(event, outlet)
+            return
+        message = iopub.message(self.comms.shown(event), self.execution_count)
+        if message is not None:
+            outlet.put(message)
 
     def _outlet(self, parent: dict[str, Any], silent: bool) -> iopub.Outlet:
         """Return what sends messages about one cell, also when it has ended: its threads may go on to print."""
 
-        def send(kind: str, content: dict[str, Any]) -> None:
+        def send(kind: str, content: dict[str, Any], **more: Any) -> None:
             if not silent and self.session is not None:
                 topic = self._topic(kind)  # type: ignore[no-untyped-call]
-                self.session.send(self.iopub_socket, kind, content, parent=parent, ident=topic)
+                self.session.send(self.iopub_socket, kind, content, parent=parent, ident=topic, **more)
 
-        return iopub.Outlet(send)
+        return iopub.Outlet(send, parent.get("header", {}).get("msg_id", ""))
 
     def _session(self) -> Session:
         if self._sandbox_session is None:
             self._main_loop = asyncio.get_running_loop()
             self._runner = Runner(parent=self)
             session = self._sandbox_session = self._runner.open_session()
+            self.comms = Comms(self._runner.widgets)
             if isinstance(session, LastingSession):
                 session.outlines.wanted = True
                 session.background = self._show_later
                 session.tell = self._tell
+                session.mark, session.moved = lambda: self.comms.open, self.comms.go_to
         return self._sandbox_session
 
     def _show_later(self, event: wire.Event) -> None:
         """Show what a thread of an earlier cell says between two cells, with the last one."""
-        message = iopub.message(event, self.execution_count)
-        if message is not None:
-            self._background.put(message)
+        self._show(event, self._background)
 
     def _tell(self, sentence: str) -> None:
         self._background.put(("stream", {"name": "stderr", "text": f"[sandbox: {policy.clean_text(sentence)}]\n"}))

@@ -32,6 +32,8 @@ class LastingSession(Session):
     Attributes:
         background: Takes what threads of earlier cells say between two cells.
         tell: Takes sentences about the state that the user should read.
+        mark: Gives what goes into each point; see Point.
+        moved: Takes the point that was gone to; None: the beginning.
     """
 
     def __init__(
@@ -49,6 +51,8 @@ class LastingSession(Session):
         self.mode = keeper.mode
         self.background: Callable[[wire.Event], None] = lambda _: None
         self.tell: Callable[[str], None] = lambda _: None
+        self.mark: Callable[[], object] = lambda: None
+        self.moved: Callable[[Point | None], None] = lambda _: None
         self._keeper = keeper
         self._history = history
         #: Held from the start of a cell until its state is settled, and by whoever moves the head.
@@ -56,6 +60,8 @@ class LastingSession(Session):
         self._next: asyncio.Task[Conversation] | None = None
         #: The cells whose state only the sandbox holds, because it could not be saved.
         self._unsaved: list[Execution] = []
+        #: The last word to a widget since the head's state was taken: the sandbox that waits is ahead of it.
+        self._touched: Execution | None = None
         self._anew = False
         self._settling: dict[asyncio.Task[None], Conversation] = {}
 
@@ -97,6 +103,7 @@ class LastingSession(Session):
 
     def _lose_unsaved(self) -> bool:
         """Say that what only a sandbox held is gone with it. False: there was nothing."""
+        self._touched = None
         if not self._unsaved:
             return False
         label = self._unsaved[0].label
@@ -154,6 +161,9 @@ class LastingSession(Session):
                 self._lose_unsaved()
                 self._close_later(conversation)
                 self._prepare()
+            elif execution.cell.comm is not None:
+                # A slider speaks ten times a second: its state is taken with that of the next cell.
+                self._next, self._touched = asyncio.ensure_future(_at_once(conversation)), execution
             else:
                 await self._keep(execution, conversation)
         finally:
@@ -161,6 +171,7 @@ class LastingSession(Session):
 
     async def _keep(self, execution: Execution, conversation: Conversation) -> None:
         label = execution.label
+        self._touched = None
         try:
             snapshot = await self._keeper.take(conversation)
         except SandboxError as error:
@@ -181,7 +192,7 @@ class LastingSession(Session):
             return
         self._unsaved.clear()
         code = execution.cell.code.strip().partition("\n")[0][:80]
-        dropped = self._history.add(snapshot, label, code)
+        dropped = self._history.add(snapshot, label, code, self.mark())
         self.outlines.keep(self._history.head, {point.number for point in self._history})
         await self._keeper.drop(dropped)
         self._prepare()
@@ -215,6 +226,7 @@ class LastingSession(Session):
                 waiting, self._next = self._next, None
                 self._abandon(waiting)
             self._unsaved.clear()
+            self._touched = None
             self._prepare()
             if self._next is not None:
                 try:
@@ -225,6 +237,7 @@ class LastingSession(Session):
                     self.outlines.go(self._history.head)
                     self._prepare()
                     raise
+            self.moved(self._history.at_head())
 
     async def undo(self, cells: int = 1) -> None:
         """Go back by a number of cells. Raises StateUnusable."""
@@ -256,9 +269,10 @@ class LastingSession(Session):
 
     async def _newest(self) -> Snapshot:
         """Return the newest snapshot; what could not be saved before is tried again. Raises StateNotSaved."""
-        if self._unsaved and self._next is not None:
+        ahead = self._unsaved[-1] if self._unsaved else self._touched
+        if ahead is not None and self._next is not None:
             waiting, self._next, head = self._next, None, self._history.head
-            await self._keep(self._unsaved[-1], await waiting)
+            await self._keep(ahead, await waiting)
             if self._history.head == head:
                 advice = "The session goes on in its sandbox." if self._unsaved else ""
                 raise StateNotSaved("The state after the last cell could not be saved.", advice)
@@ -284,7 +298,7 @@ class LastingSession(Session):
     async def fork_into(self, other: LastingSession) -> None:
         """Give another session, which has not begun, the state of this one. Raises StateNotSaved."""
         async with self._turn:
-            if self._history.at_head() is not None or self._unsaved:
+            if self._history.at_head() is not None or self._unsaved or self._touched:
                 snapshot = await self._newest()
                 self._keeper.hold(snapshot)
                 other._history.add(snapshot, "fork")

@@ -102,6 +102,14 @@ class Runner(LoggingConfigurable):
         a Kubernetes node keeps 10 MiB of a container's log.""",
     ).tag(config=True)
 
+    widgets = Enum(
+        ["controls", "none", "trusted"],
+        default_value="controls",
+        help="""Which widgets a cell may show in a notebook. `controls`: those of ipywidgets, with markup cleaned and nothing
+        that loads code. `none`: none. `trusted`: all that the front end has, ipympl and plotly for example, unchecked; these
+        can run code of the cell's in the page, with your rights on the Jupyter server. Default: controls.""",
+    ).tag(config=True)
+
     def __init__(self, backend: Backend | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._processes = Processes()

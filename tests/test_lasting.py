@@ -15,6 +15,7 @@ from sandbox_kernel import conversation as conversation_module
 from sandbox_kernel.errors import BackendUnavailable, ConfigurationError, SandboxRefused, StateNotSaved, StateUnusable
 from sandbox_kernel.guest import wire
 from sandbox_kernel.lasting import LastingSession
+from sandbox_kernel.outcomes import ROLLED_BACK
 from sandbox_kernel.runner import Runner
 
 DAMAGED = StateUnusable("It is damaged.", damaged=True)
@@ -565,6 +566,71 @@ async def test_a_session_saved_in_another_way(play: Play) -> None:
     with pytest.raises(StateUnusable, match=r"saved with state 'exact'.*Set Runner\.state to 'exact'"):
         await other.session.load("x")
     await other.runner.close()
+
+
+async def move(play: Play, code: str) -> list[wire.Event]:
+    """Say something to a widget, which changes the state as a cell does."""
+    events = [event async for event in play.session.run(code, label="widgets", comm={"kind": "msg", "id": "a"})]
+    await play.session.settled()
+    return events
+
+
+async def test_no_state_is_taken_after_a_word_to_a_widget(play: Play) -> None:
+    """Words to widgets go to the sandbox that waits, one after another, and into the state of the next cell."""
+    await play.run("a")
+    await turns(10)
+    waiting = len(play.backend.made)
+    await asyncio.gather(move(play, "x"), move(play, "y"))
+    assert len(play.backend.made) == waiting
+    assert [point.cell for point, _ in play.session.log()] == ["1"]
+    assert await play.out("b") == "a x y b"
+    assert [point.snapshot.manifest["state"] for point, _ in play.session.log()] == [("a",), ("a", "x", "y", "b")]
+    await move(play, "z")
+    await play.session.undo()
+    assert await play.out("c") == "a c"
+    assert play.told == []
+
+
+@pytest.mark.parametrize("how", ["in it", "after it"])
+async def test_a_sandbox_that_ends_after_a_word_to_a_widget(play: Play, how: str) -> None:
+    """When it dies the next cell has the state after the last cell, and the user is told."""
+    await play.run("a")
+    await move(play, "x")
+    if how == "in it":
+        [error, finished] = await move(play, "die")
+        assert isinstance(error, wire.Error) and error.value.endswith(ROLLED_BACK) and not finished.lives
+    else:
+        play.backend.last.end()
+        await turns(10)
+    assert await play.out("b") == "a b"
+    assert len(play.told) == (1 if how == "after it" else 0)
+
+
+@pytest.mark.usefixtures("directories")
+async def test_saving_after_a_word_to_a_widget(play: Play) -> None:
+    """What is saved, or forked, is the session as it is, widgets moved; that is one more point to go back to."""
+    await play.run("a")
+    await move(play, "x")
+    await play.session.save("name")
+    assert [point.cell for point, _ in play.session.log()] == ["1", "widgets"]
+    await move(play, "y")
+    fork = play.open(await play.runner.fork(play.session))
+    assert await play.out("b", fork) == "a x y b"
+    await play.session.load("name")
+    assert await play.out("c") == "a x c"
+    await play.session.undo(2)
+    assert await play.out("d") == "a x y d"
+
+
+async def test_who_uses_a_session_finds_its_marks(play: Play) -> None:
+    """Each point has the mark of its moment, and who goes to a point is told of it."""
+    marks, gone = iter("xyz"), []
+    play.session.mark, play.session.moved = lambda: next(marks), gone.append
+    await play.run("a")
+    await play.run("b")
+    await play.session.undo()
+    await play.session.reset()
+    assert [point.mark if point else None for point in gone] == ["x", None]
 
 
 @pytest.mark.usefixtures("directories")

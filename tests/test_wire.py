@@ -85,6 +85,12 @@ EVENTS = [
         wire.Expressions({"a": {"status": "ok"}}), b'["expressions",{"values":{"a":{"status":"ok"}}}]', id="expressions"
     ),
     pytest.param(wire.Outline('{"names":{}}'), b'["outline",{"text":"{\\"names\\":{}}"}]', id="outline"),
+    pytest.param(
+        wire.Comm("open", "a1", "jupyter.widget", {"state": {"value": 1}}, {"version": "2.1.0"}, ["YWJj"]),
+        b'["comm",{"kind":"open","id":"a1","target":"jupyter.widget","data":{"state":{"value":1}},'
+        b'"metadata":{"version":"2.1.0"},"buffers":["YWJj"]}]',
+        id="a widget",
+    ),
 ]
 
 
@@ -117,6 +123,7 @@ def test_messages_are_read_as_written() -> None:
         files={"a/b.txt": "YWJj"},
         collect_bytes=5,
         silent=True,
+        comm={"kind": "msg", "id": "a", "data": {"method": "update"}},
     )
     assert wire.load_message(wire.dump(cell)) == cell
     others = (wire.Cell(1, ""), wire.Wake("abc", anew=True), wire.Ask(), wire.Input("x"), wire.Input(None), wire.Interrupt())
@@ -180,6 +187,7 @@ def test_what_is_no_event_is_none(data: bytes) -> None:
 
 
 PART = {"digest": DIGEST, "size": 1, "offset": 0, "data": "YQ=="}
+COMM = {"kind": "open", "id": "a"}
 #: For each field of each event, values that may not stand there.
 WRONG_VALUES: list[tuple[str, dict[str, Any], str, list[Any]]] = [
     ("ready", {"python": "3", "system": "L"}, "python", [None, 3, ["3"]]),
@@ -232,6 +240,12 @@ WRONG_VALUES: list[tuple[str, dict[str, Any], str, list[Any]]] = [
     ("page", {"data": {}}, "data", [None, "a", ["a"]]),
     ("expressions", {"values": {}}, "values", [None, "a", ["a"]]),
     ("outline", {"text": "{}"}, "text", [None, 1, {}]),
+    ("comm", COMM, "kind", [None, "opened", ["open"], 1]),
+    ("comm", COMM, "id", [None, "", "a" * 65, "a b", "../a", "a\n", "<b>", "\u0661", 1, ["a"]]),
+    ("comm", COMM, "target", [None, 1, ["a"]]),
+    ("comm", COMM, "data", [None, "a", ["a"]]),
+    ("comm", COMM, "metadata", [None, "a", ["a"]]),
+    ("comm", COMM, "buffers", [None, "a", [1], {"a": "b"}]),
 ]
 
 

@@ -22,6 +22,7 @@ import types
 from typing import Any, Callable, Dict, List
 
 from . import channel, frames, outline, output, rich, source, wire
+from .comms import Comms
 from .errors import describe, exit_status
 from .shell import Shells
 from .state import State
@@ -50,6 +51,7 @@ class CellProcess:
         self._loop: Any = None
         self._shells = Shells(self._main, self.emit, self._evaluate, self._complete)
         self._state = State(self._main, settings, self.emit, self._shells)
+        self._comms = Comms(self.emit)
 
     def _settle(self) -> None:
         self._talk.say("settle")
@@ -65,6 +67,7 @@ class CellProcess:
 
     def serve(self) -> None:
         """Run cells until the keeper is gone, or the state has been carried out."""
+        self._comms.watch()
         if not self._state.begin():
             return
         self._talk.say("awake")
@@ -85,10 +88,11 @@ class CellProcess:
                     return
 
     def _run_and_tell(self, cell: wire.Cell) -> None:
-        status = self._shells.run(cell) if cell.notebook else self.run(cell.code, cell.name, cell.silent)
+        status = self._act(cell)
         for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
             _quietly(operator.methodcaller("flush"), stream)
-        _flush_files()
+        if cell.comm is None:  # After a word to a widget no state is taken, and there may be many of those.
+            _flush_files()
         outline.tell(self.emit, self._main.__dict__, cell.outline)
         usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
         if not self._talk.say("done", status, sum(item.ru_utime + item.ru_stime for item in usage)):
@@ -109,6 +113,21 @@ class CellProcess:
             return self._exit(exit, name)
         except BaseException as error:
             self.emit(describe(error, name))
+            return 1
+        return 0
+
+    def _act(self, cell: wire.Cell) -> int:
+        """Run a cell, or give a widget what the front end says to it. Returns the exit status."""
+        self._comms.begin(cell.parent)
+        if cell.comm is None:
+            return self._shells.run(cell) if cell.notebook else self.run(cell.code, cell.name, cell.silent)
+        try:
+            self._comms.handle(cell.comm)
+            rich.show_figures(self.emit)
+        except SystemExit as exit:
+            return self._exit(exit, cell.name)
+        except BaseException as error:
+            self.emit(describe(error, cell.name))
             return 1
         return 0
 

@@ -6,12 +6,14 @@ Host and guest both read what hostile code may have written.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import fields
 from typing import Any, Callable, Dict, Tuple
 
 Check = Callable[[Any], bool]
 #: By its word on the wire: what a thing is read as, and what may stand in each of its fields.
 Table = Dict[str, Tuple[type, Dict[str, Check]]]
+_COMM_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
 
 def is_text(value: Any) -> bool:
@@ -48,6 +50,10 @@ def is_texts(value: Any) -> bool:
 
 def is_digest(value: Any) -> bool:
     return isinstance(value, str) and len(value) == 64 and not set(value) - set("0123456789abcdef")
+
+
+def is_comm_id(value: Any) -> bool:
+    return isinstance(value, str) and _COMM_ID.fullmatch(value) is not None
 
 
 def are(*checks: Check) -> Check:

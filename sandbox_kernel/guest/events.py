@@ -9,6 +9,7 @@ from .checks import (
     Table,
     are,
     is_bundle,
+    is_comm_id,
     is_count,
     is_digest,
     is_flag,
@@ -200,6 +201,25 @@ class Outline:
     text: str
 
 
+@dataclass(frozen=True)
+class Comm:
+    """What a widget says to its other half in the front end.
+
+    Attributes:
+        kind: ``open``, ``msg`` or ``close``.
+        id: Names the pair of halves.
+        target: Who in the front end is to make the other half; for ``open``.
+        buffers: Binary parts, each in base64.
+    """
+
+    kind: str
+    id: str
+    target: str = ""
+    data: Dict[str, Any] = field(default_factory=dict)
+    metadata: Dict[str, Any] = field(default_factory=dict)
+    buffers: List[str] = field(default_factory=list)
+
+
 # -- events the decoder itself makes ------------------------------------------------------------------------------
 
 
@@ -239,6 +259,7 @@ Event = Union[
     Page,
     Expressions,
     Outline,
+    Comm,
     Gap,
     Noise,
 ]
@@ -282,4 +303,15 @@ TABLE: Table = {
     "page": (Page, {"data": is_bundle}),
     "expressions": (Expressions, {"values": is_bundle}),
     "outline": (Outline, {"text": is_text}),
+    "comm": (
+        Comm,
+        {
+            "kind": one_of("open", "msg", "close"),
+            "id": is_comm_id,
+            "target": is_text,
+            "data": is_bundle,
+            "metadata": is_bundle,
+            "buffers": is_lines,
+        },
+    ),
 }

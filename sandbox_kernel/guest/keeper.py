@@ -256,7 +256,7 @@ class Keeper:
             self._told_error = True
             self._pump.flush()
             self._emit(event)
-        elif isinstance(event, (wire.Display, wire.Result, wire.ClearOutput, wire.Error)):
+        elif isinstance(event, (wire.Display, wire.Result, wire.ClearOutput, wire.Error, wire.Comm)):
             self._pump.show(event)
         elif isinstance(event, _UNCOUNTED) or (self._saving_until and isinstance(event, wire.Part)):
             self._emit(event)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Dict, List, Optional
+from typing import Any, Dict, List, Optional
 
 from .checks import (
     Table,
+    is_bundle,
     is_count,
     is_flag,
     is_lines,
@@ -37,6 +38,7 @@ class Cell:
         parent: The id of the Jupyter request that it came with; widgets name it to the front end.
         notebook: It comes from a notebook: there are magics and a history, and tracebacks as ipykernel shows them.
         outline: An Outline is wanted at the end, without the types and modules of these keys, which are known. None: no.
+        comm: Instead of code: what the front end says to a widget, as the fields of :class:`.events.Comm`.
     """
 
     number: int
@@ -54,6 +56,7 @@ class Cell:
     parent: str = ""
     notebook: bool = False
     outline: Optional[List[str]] = None
+    comm: Optional[Dict[str, Any]] = None
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,7 @@ TABLE: Table = {
             "parent": is_text,
             "notebook": is_flag,
             "outline": or_none(is_lines),
+            "comm": or_none(is_bundle),
         },
     ),
     "input": (Input, {"text": or_none(is_text)}),

@@ -27,6 +27,7 @@ import time
 from typing import Any, Callable, Dict, List, Optional, TextIO, Tuple
 
 from . import wire
+from .updates import UPDATE_S, Updates
 
 READ_BYTES = 1 << 16
 #: Text that comes within this time of the last frame waits for it and goes in one frame. Nobody reads faster.
@@ -57,6 +58,8 @@ class Pump:
         self._turn = mmap.mmap(-1, 1)
         self._waiting: List[str] = []
         self._waiting_name = ""
+        #: Either text waits or these: whatever comes of one sends the other.
+        self._updates = Updates()
         self._flushed = 0.0
         self._row = 0
         self._last_fd = -1
@@ -92,7 +95,7 @@ class Pump:
         return len(data)
 
     def _add(self, name: str, text: str, now: float) -> None:
-        if name != self._waiting_name:
+        if name != self._waiting_name or self._updates:
             self.flush()
         self._waiting_name = name
         self._waiting.append(text)
@@ -106,6 +109,10 @@ class Pump:
         if self._waiting:
             text, self._waiting = "".join(self._waiting), []
             self._count(wire.Stream(self._waiting_name, text))
+            self._flushed = time.monotonic()
+        if self._updates:
+            for event in self._updates.take():
+                self._count(event)
             self._flushed = time.monotonic()
         self.due = _NEVER
 
@@ -130,7 +137,14 @@ class Pump:
         self.flush()
 
     def show(self, event: wire.Event) -> None:
-        """Send an event that counts as output, after the text that came before it."""
+        """Send an event that counts as output, after the text that came before it; of updates of widgets few."""
+        if self._waiting:
+            self.flush()
+        if self._updates.add(event):
+            self.due = self._flushed + UPDATE_S
+            if time.monotonic() >= self.due:
+                self.flush()
+            return
         self.flush()
         self._count(event)
 

@@ -16,6 +16,7 @@ from .checks import load
 from .events import (
     GUEST_OUTCOMES,
     ClearOutput,
+    Comm,
     Display,
     Error,
     Event,
@@ -47,6 +48,7 @@ __all__ = [
     "Ask",
     "Cell",
     "ClearOutput",
+    "Comm",
     "Display",
     "Error",
     "Event",

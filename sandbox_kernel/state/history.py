@@ -24,6 +24,7 @@ class Point:
         snapshot: The state.
         parent: Number of the point that the cell started from; 0: the beginning.
         code: The first line of the cell.
+        mark: What whoever uses the session wants to find again with the point.
     """
 
     number: int
@@ -31,6 +32,7 @@ class Point:
     snapshot: Snapshot
     parent: int
     code: str = ""
+    mark: object = None
 
 
 class History:
@@ -53,10 +55,10 @@ class History:
         """Return the point the next cell starts from; None: the beginning."""
         return self._points[self.head] if self.head else None
 
-    def add(self, snapshot: Snapshot, cell: str, code: str = "") -> list[Snapshot]:
+    def add(self, snapshot: Snapshot, cell: str, code: str = "", mark: object = None) -> list[Snapshot]:
         """Note the state after a cell and start from there. Returns the snapshots that are not kept any longer."""
         self._count += 1
-        self._points[self._count] = Point(self._count, cell, snapshot, self.head, code)
+        self._points[self._count] = Point(self._count, cell, snapshot, self.head, code, mark)
         self._parents[self._count] = self.head
         self.head = self._count
         return self._prune()
