@@ -12,18 +12,20 @@ from .guest import wire
 
 Message = tuple[str, dict[str, Any]]
 
+DEFAULT = policy.Policy()
+
 #: Streams go out at most this often: jupyter_server drops what exceeds 1000 messages a second.
 EVERY_S = 0.03
 
 
-def message(event: wire.Event, execution_count: int) -> Message | None:
+def message(event: wire.Event, execution_count: int, rules: policy.Policy = DEFAULT) -> Message | None:
     """Return the type and content of the message for ``event``; None when a front end need not know."""
     if isinstance(event, wire.Stream):
         return "stream", {"name": event.name, "text": policy.clean_text(event.text)}
     if isinstance(event, wire.Display):
-        return _display(event)
+        return _display(event, rules)
     if isinstance(event, wire.Result):
-        return "execute_result", {"execution_count": execution_count, **_shown(event)}
+        return "execute_result", {"execution_count": execution_count, **_shown(event, rules)}
     if isinstance(event, wire.ClearOutput):
         return "clear_output", {"wait": event.wait}
     if isinstance(event, wire.Error):
@@ -32,16 +34,16 @@ def message(event: wire.Event, execution_count: int) -> Message | None:
     return None if text is None else ("stream", {"name": "stderr", "text": text})
 
 
-def _display(event: wire.Display) -> Message:
-    content = _shown(event)
+def _display(event: wire.Display, rules: policy.Policy) -> Message:
+    content = _shown(event, rules)
     if event.display_id is None:
         return "display_data", content
-    content["transient"] = {"display_id": policy.clean_text(event.display_id)}
+    content["transient"] = {"display_id": policy.display_id(event.display_id)}
     return "update_display_data" if event.update else "display_data", content
 
 
-def _shown(event: wire.Display | wire.Result) -> dict[str, Any]:
-    return {"data": policy.clean_bundle(event.data), "metadata": policy.clean_metadata(event.metadata)}
+def _shown(event: wire.Display | wire.Result, rules: policy.Policy) -> dict[str, Any]:
+    return {"data": rules.bundle(event.data), "metadata": rules.metadata(event.metadata)}
 
 
 def error(event: wire.Error) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from .backends.runsc import LocalBackend
 from .errors import SandboxError
 from .guest import wire
 from .lasting import LastingSession
+from .output_policy import OutputPolicy
 from .runner import Runner
 from .session import Session
 
@@ -51,6 +52,7 @@ class SandboxKernel(Kernel):
         self._sandbox_session: Session | None = None
         self._main_loop: asyncio.AbstractEventLoop | None = None
         self._background = self._outlet({}, silent=True)
+        self._rules = OutputPolicy(parent=self).policy()
 
     @property
     def kernel_info(self) -> dict[str, Any]:
@@ -105,7 +107,7 @@ class SandboxKernel(Kernel):
             if isinstance(event, wire.Error):
                 event = self._with_hint(event)
                 failed = iopub.error(event)
-            message = iopub.message(event, count)
+            message = iopub.message(event, count, self._rules)
             if message is not None:
                 outlet.put(message)
         return failed
@@ -132,7 +134,7 @@ class SandboxKernel(Kernel):
 
     def _show_later(self, event: wire.Event) -> None:
         """Show what a thread of an earlier cell says between two cells, with the last one."""
-        message = iopub.message(event, self.execution_count)
+        message = iopub.message(event, self.execution_count, self._rules)
         if message is not None:
             self._background.put(message)
 
@@ -188,7 +190,7 @@ class SandboxKernelApp(IPKernelApp):
 
     name = "jupyter_sandbox_kernel"
     kernel_class = Type(SandboxKernel, config=True, help="The kernel's class.")
-    classes = [SandboxKernel, Runner, LocalBackend, KubernetesBackend]  # noqa: RUF012
+    classes = [SandboxKernel, Runner, LocalBackend, KubernetesBackend, OutputPolicy]  # noqa: RUF012
 
     @property
     def config_file_paths(self) -> list[str]:  # type: ignore[override]
