@@ -67,10 +67,18 @@ def _notice(event: wire.Event) -> str | None:
 
 
 class Outlet:
-    """Sends messages in order and merges what comes quickly to the same stream, as ipykernel does."""
+    """Sends messages in order and merges what comes quickly to the same stream, as ipykernel does.
+
+    Attributes:
+        send: Sends at once what is not part of the cell's output.
+        used: Something was put.
+        before: Called before each put.
+    """
 
     def __init__(self, send: Callable[[str, dict[str, Any]], None]) -> None:
-        self._send = send
+        self.send = send
+        self.used = False
+        self.before: Callable[[], None] = lambda: None
         self._name = ""
         self._texts: list[str] = []
         self._sent = 0.0
@@ -78,10 +86,12 @@ class Outlet:
 
     def put(self, message: Message) -> None:
         """Send a message: a stream at once or soon, anything else after what is waiting."""
+        self.used = True
+        self.before()
         kind, content = message
         if kind != "stream":
             self.flush()
-            self._send(kind, content)
+            self.send(kind, content)
             return
         if content["name"] != self._name:
             self.flush()
@@ -100,5 +110,5 @@ class Outlet:
             self._timer = None
         text, self._texts = "".join(self._texts), []
         if text:
-            self._send("stream", {"name": self._name, "text": text})
+            self.send("stream", {"name": self._name, "text": text})
             self._sent = time.monotonic()

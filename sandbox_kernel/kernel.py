@@ -14,10 +14,11 @@ from ipykernel.kernelbase import Kernel
 from jupyter_core.paths import jupyter_config_path
 from traitlets import Type
 
-from . import __version__, commands, iopub, outcomes, policy
+from . import __version__, commands, iopub, outcomes, policy, progress
 from .backends.kubernetes import KubernetesBackend
 from .backends.runsc import LocalBackend
 from .errors import SandboxError
+from .execution import Execution
 from .guest import wire
 from .lasting import LastingSession
 from .output_policy import OutputPolicy
@@ -77,14 +78,16 @@ class SandboxKernel(Kernel):
         reply: dict[str, Any] = {"status": "ok", "payload": [], "user_expressions": {}}
         if code.strip():
             self._background = self._outlet(self.get_parent("shell"), silent)  # type: ignore[no-untyped-call]
-            failed = await self._run(code, silent, count)
+            # Whoever shows cells to a person names the cell and lets it ask.
+            watched = allow_stdin and not silent and cell_id is not None
+            failed = await self._run(code, silent, count, watched=watched)
             if failed is not None:
                 reply = {"status": "error", **failed}
         if not silent and not (store_history and code.strip()):
             self.execution_count -= 1  # The base class counts every request; IPython only what goes into its history.
         return {**reply, "execution_count": count}
 
-    async def _run(self, code: str, silent: bool, count: int) -> dict[str, Any] | None:
+    async def _run(self, code: str, silent: bool, count: int, *, watched: bool) -> dict[str, Any] | None:
         """Run one cell, show what it says, and return the content of its error, if any."""
         outlet = self._background
         failed = None
@@ -93,7 +96,9 @@ class SandboxKernel(Kernel):
             for words in orders:
                 outlet.put(("stream", {"name": "stdout", "text": await commands.run(self._session(), words) + "\n"}))
             if code.strip():
-                failed = await self._run_cell(code, silent, count, outlet)
+                execution = self._session().run(code, label=str(count), name=f"Cell In[{count}]", silent=silent)
+                with progress.shown(execution.waiting_for, outlet, wanted=watched):
+                    failed = await self._run_cell(execution, count, outlet)
         except SandboxError as error:
             said = wire.Error(type(error).__name__, str(error), [f"{type(error).__name__}: {error}"])
             failed = iopub.error(said)
@@ -101,9 +106,9 @@ class SandboxKernel(Kernel):
         outlet.flush()
         return failed
 
-    async def _run_cell(self, code: str, silent: bool, count: int, outlet: iopub.Outlet) -> dict[str, Any] | None:
+    async def _run_cell(self, execution: Execution, count: int, outlet: iopub.Outlet) -> dict[str, Any] | None:
         failed = None
-        async for event in self._session().run(code, label=str(count), name=f"Cell In[{count}]", silent=silent):
+        async for event in execution:
             if isinstance(event, wire.Error):
                 event = self._with_hint(event)
                 failed = iopub.error(event)
