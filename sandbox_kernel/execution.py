@@ -56,7 +56,9 @@ class Execution:
         ended: Callable[[Execution], None],
         *,
         rolls_back: bool = False,
+        preparing: Callable[[], str] = lambda: "A sandbox is being started.",
     ) -> None:
+        """``preparing`` says in a sentence what is done until ``acquire`` has a sandbox to ask."""
         self.cell = cell
         #: What the user calls the cell.
         self.label = cell.name
@@ -68,6 +70,7 @@ class Execution:
         self._acquire = acquire
         self._ended = ended
         self._rolls_back = rolls_back
+        self._preparing = preparing
         self._starting: asyncio.Task[Conversation] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -78,6 +81,13 @@ class Execution:
     async def interrupt(self) -> None:
         """End the cell now; the events end with the outcome ``interrupted``. May be called at any time."""
         await self._kill("interrupted")
+
+    def waiting_for(self) -> str | None:
+        """Say in a sentence what keeps the cell from running. None: nothing, it runs or has run."""
+        if self.timings.started_s is not None or self.finished is not None:
+            return None
+        sandbox = None if self.conversation is None else self.conversation.sandbox
+        return self._preparing() if sandbox is None else sandbox.waiting_for()
 
     async def _kill(self, why: str) -> None:
         if self.finished is not None:  # Its state is being taken.

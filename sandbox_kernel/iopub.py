@@ -12,6 +12,8 @@ from .guest import wire
 
 Message = tuple[str, dict[str, Any]]
 
+DEFAULT = policy.Policy()
+
 #: Streams go out at most this often: jupyter_server drops what exceeds 1000 messages a second.
 EVERY_S = 0.03
 #: Pages that a cell may show beside the notebook, and the length of each.
@@ -19,14 +21,14 @@ MOST_PAGES = 10
 PAGE_CHARACTERS = 250_000
 
 
-def message(event: wire.Event, execution_count: int) -> Message | None:
+def message(event: wire.Event, execution_count: int, rules: policy.Policy = DEFAULT) -> Message | None:
     """Return the type and content of the message for ``event``; None when a front end need not know."""
     if isinstance(event, wire.Stream):
         return "stream", {"name": event.name, "text": policy.clean_text(event.text)}
     if isinstance(event, wire.Display):
-        return _display(event)
+        return _display(event, rules)
     if isinstance(event, wire.Result):
-        return "execute_result", {"execution_count": execution_count, **_shown(event)}
+        return "execute_result", {"execution_count": execution_count, **_shown(event, rules)}
     if isinstance(event, wire.ClearOutput):
         return "clear_output", {"wait": event.wait}
     if isinstance(event, wire.Error):
@@ -35,19 +37,19 @@ def message(event: wire.Event, execution_count: int) -> Message | None:
     return None if text is None else ("stream", {"name": "stderr", "text": text})
 
 
-def _display(event: wire.Display) -> Message:
-    content = _shown(event)
+def _display(event: wire.Display, rules: policy.Policy) -> Message:
+    content = _shown(event, rules)
     if event.display_id is None:
         return "display_data", content
-    content["transient"] = {"display_id": policy.clean_text(event.display_id)}
+    content["transient"] = {"display_id": policy.display_id(event.display_id)}
     return "update_display_data" if event.update else "display_data", content
 
 
-def _shown(event: wire.Display | wire.Result) -> dict[str, Any]:
-    data = policy.clean_bundle(event.data)
+def _shown(event: wire.Display | wire.Result, rules: policy.Policy) -> dict[str, Any]:
+    data = rules.bundle(event.data)
     if widgets.is_view(event.data.get(widgets.VIEW)):
         data[widgets.VIEW] = event.data[widgets.VIEW]
-    return {"data": data, "metadata": policy.clean_metadata(event.metadata)}
+    return {"data": data, "metadata": rules.metadata(event.metadata)}
 
 
 def error(event: wire.Error) -> dict[str, Any]:
@@ -119,11 +121,16 @@ class Outlet:
 
     Attributes:
         parent_id: The id of the request that they belong to.
+        send: Sends at once what is not part of the cell's output.
+        used: Something was put.
+        before: Called before each put.
     """
 
     def __init__(self, send: Callable[..., None], parent_id: str = "") -> None:
         self.parent_id = parent_id
-        self._send = send
+        self.send = send
+        self.used = False
+        self.before: Callable[[], None] = lambda: None
         self._name = ""
         self._texts: list[str] = []
         self._sent = 0.0
@@ -131,10 +138,12 @@ class Outlet:
 
     def put(self, message: Message, **more: Any) -> None:
         """Send a message: a stream at once or soon, anything else, with ``more`` of it, after what is waiting."""
+        self.used = True
+        self.before()
         kind, content = message
         if kind != "stream":
             self.flush()
-            self._send(kind, content, **more)
+            self.send(kind, content, **more)
             return
         if content["name"] != self._name:
             self.flush()
@@ -153,5 +162,5 @@ class Outlet:
             self._timer = None
         text, self._texts = "".join(self._texts), []
         if text:
-            self._send("stream", {"name": self._name, "text": text})
+            self.send("stream", {"name": self._name, "text": text})
             self._sent = time.monotonic()

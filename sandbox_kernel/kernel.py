@@ -13,14 +13,16 @@ from ipykernel.kernelapp import IPKernelApp
 from jupyter_core.paths import jupyter_config_path
 from traitlets import Type
 
-from . import __version__, commands, iopub, outcomes, policy
+from . import __version__, commands, iopub, outcomes, policy, progress
 from .answers import Answers
 from .backends.kubernetes import KubernetesBackend
 from .backends.runsc import LocalBackend
 from .comms import CommHandlers, Comms
 from .errors import SandboxError
+from .execution import Execution
 from .guest import wire
 from .lasting import LastingSession
+from .output_policy import OutputPolicy
 from .runner import Runner
 from .session import Session
 
@@ -52,6 +54,7 @@ class SandboxKernel(CommHandlers, Answers):
         super().__init__(**kwargs)
         self.comms = Comms("none")
         self._background = self._outlet({}, silent=True)
+        self._rules = OutputPolicy(parent=self).policy()
 
     @property
     def kernel_info(self) -> dict[str, Any]:
@@ -78,12 +81,14 @@ class SandboxKernel(CommHandlers, Answers):
             self.note_cell(code, count, stored=store_history and not silent)
             self._background = self._outlet(self.get_parent("shell"), silent)  # type: ignore[no-untyped-call]
             options = {"silent": silent, "store_history": store_history, "expressions": reply.asked}
-            await self._run(code, count, reply, options)
+            # Whoever shows cells to a person names the cell and lets it ask.
+            watched = allow_stdin and not silent and cell_id is not None
+            await self._run(code, count, reply, options, watched=watched)
         if not silent and not (store_history and code.strip()):
             self.execution_count -= 1  # The base class counts every request; IPython only what goes into its history.
         return {**reply.content(), "execution_count": count}
 
-    async def _run(self, code: str, count: int, reply: iopub.Reply, options: dict[str, Any]) -> None:
+    async def _run(self, code: str, count: int, reply: iopub.Reply, options: dict[str, Any], *, watched: bool) -> None:
         """Run one cell and show what it says."""
         outlet = self._background
         try:
@@ -91,18 +96,18 @@ class SandboxKernel(CommHandlers, Answers):
             for words in orders:
                 outlet.put(("stream", {"name": "stdout", "text": await commands.run(self._session(), words) + "\n"}))
             if code.strip():
-                await self._run_cell(code, count, outlet, reply, options)
+                options = {**options, "name": f"Cell In[{count}]", "notebook": True, "count": count}
+                execution = self._session().run(code, label=str(count), parent=outlet.parent_id, **options)
+                with progress.shown(execution.waiting_for, outlet, wanted=watched):
+                    await self._run_cell(execution, count, outlet, reply)
         except SandboxError as error:
             said = wire.Error(type(error).__name__, str(error), [f"{type(error).__name__}: {error}"])
             reply.take(said)
             outlet.put(("error", iopub.error(said)))
         outlet.flush()
 
-    async def _run_cell(
-        self, code: str, count: int, outlet: iopub.Outlet, reply: iopub.Reply, options: dict[str, Any]
-    ) -> None:
-        options = {**options, "name": f"Cell In[{count}]", "notebook": True, "count": count, "parent": outlet.parent_id}
-        execution, widgets = self._session().run(code, label=str(count), **options), self.comms.open
+    async def _run_cell(self, execution: Execution, count: int, outlet: iopub.Outlet, reply: iopub.Reply) -> None:
+        widgets = self.comms.open
         async for event in execution:
             if isinstance(event, wire.Error):
                 event = self._with_hint(event)
@@ -115,7 +120,7 @@ class SandboxKernel(CommHandlers, Answers):
         if isinstance(event, wire.Comm):
             self.comms.put(event, outlet)
             return
-        message = iopub.message(self.comms.shown(event), self.execution_count)
+        message = iopub.message(self.comms.shown(event), self.execution_count, self._rules)
         if message is not None:
             outlet.put(message)
 
@@ -198,7 +203,7 @@ class SandboxKernelApp(IPKernelApp):
 
     name = "jupyter_sandbox_kernel"
     kernel_class = Type(SandboxKernel, config=True, help="The kernel's class.")
-    classes = [SandboxKernel, Runner, LocalBackend, KubernetesBackend]  # noqa: RUF012
+    classes = [SandboxKernel, Runner, LocalBackend, KubernetesBackend, OutputPolicy]  # noqa: RUF012
 
     @property
     def config_file_paths(self) -> list[str]:  # type: ignore[override]

@@ -75,6 +75,10 @@ class LastingSession(Session):
             self._turn.release()
             raise
 
+    def _preparing(self) -> str:
+        """See :class:`.session.Session`."""
+        return "The state after the last cell is being saved." if self._settling else super()._preparing()
+
     async def _take_next(self, limits: Limits, timeout_s: float | None) -> Conversation:
         """Return the sandbox that waits, or one that is started now. Raises StateUnusable."""
         try:

@@ -84,7 +84,7 @@ class Session:
         options["outline"] = self.outlines.known()
         cell = wire.Cell(self._count, code, timeout_s=limit_s, output_bytes=limits.output_bytes, **options)
         acquire = functools.partial(self._acquire, limits, limit_s)
-        execution = Execution(cell, limits, acquire, self._ended, rolls_back=self.mode != "fresh")
+        execution = Execution(cell, limits, acquire, self._ended, rolls_back=self.mode != "fresh", preparing=self._preparing)
         execution.label = str(self._count) if label is None else label
         self._running.add(execution)
         return execution
@@ -92,6 +92,12 @@ class Session:
     async def _acquire(self, limits: Limits, timeout_s: float | None) -> Conversation:
         """Return a sandbox for one cell."""
         return await self._start(self._request(limits, timeout_s))
+
+    def _preparing(self) -> str:
+        """Say in a sentence what is done before there is a sandbox."""
+        if self._bases.making:
+            return "The image that sandboxes start from is being made, once for these settings."
+        return "A sandbox is being started."
 
     def _request(self, limits: Limits, timeout_s: float | None) -> Request:
         self._sandboxes += 1

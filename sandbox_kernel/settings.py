@@ -1,6 +1,6 @@
 """Settings from files and command lines, checked before anything is started with them.
 
-The same three classes carry all settings of a run (:data:`CLASSES`), so the same words work in
+The same four classes carry all settings of a run (:data:`CLASSES`), so the same words work in
 ``jupyter_sandbox_kernel_config.py``, as ``--Class.name=value`` on every command line and in a kernelspec, and as keyword
 arguments of an executor.
 """
@@ -27,9 +27,10 @@ def classes() -> tuple[type[Configurable], ...]:
     """Return the classes whose traits are the settings."""
     from .backends.kubernetes import KubernetesBackend  # noqa: PLC0415
     from .backends.runsc import LocalBackend  # noqa: PLC0415
+    from .output_policy import OutputPolicy  # noqa: PLC0415
     from .runner import Runner  # noqa: PLC0415
 
-    return (Runner, LocalBackend, KubernetesBackend)
+    return (Runner, LocalBackend, KubernetesBackend, OutputPolicy)
 
 
 def names() -> dict[str, type[Configurable]]:
@@ -101,7 +102,7 @@ def from_files(directories: Sequence[str]) -> Config:
 
 def from_keywords(backend: str, keywords: Mapping[str, Any]) -> Config:
     """Return keyword arguments as settings of the runner or of ``backend``. Raises ConfigurationError."""
-    runner, local, kubernetes = classes()
+    runner, local, kubernetes, _ = classes()
     _check_value(runner, "backend_name", backend)
     config = Config({"Runner": {"backend_name": backend}})
     chosen = (runner, kubernetes if backend == "kubernetes" else local)

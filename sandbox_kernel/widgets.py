@@ -18,9 +18,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import nh3
-
-from . import policy
+from . import markup, policy
 
 TARGET = "jupyter.widget"
 VIEW = "application/vnd.jupyter.widget-view+json"
@@ -69,17 +67,6 @@ _CLASS = re.compile(r"(widget-|jupyter-widget|mod-)[\w-]{1,60}", re.ASCII)
 _STYLE = re.compile(r"""[\w #%.,()+/*'"-]{0,300}""", re.ASCII)
 _STYLE_CALL = re.compile(r"([\w-]*)\s*\(", re.ASCII)
 _STYLE_CALLS = ("", "calc", "min", "max", "clamp", "rgb", "rgba", "hsl", "hsla", "var", "repeat", "minmax", "fit-content")
-
-
-def clean_html(text: str) -> str:
-    """Return markup without what runs or loads anything."""
-    return nh3.clean(
-        text,
-        tags=nh3.ALLOWED_TAGS - {"img", "map", "area"},
-        attributes={"*": {"style", "title"}, "a": {"href"}, "td": {"colspan", "rowspan"}, "th": {"colspan", "rowspan"}},
-        url_schemes={"http", "https", "mailto"},
-        filter_style_properties={"color", "background-color", "font-size", "font-style", "font-weight", "text-align"},
-    )
 
 
 def is_version(value: Any) -> bool:
@@ -175,7 +162,7 @@ def _never(value: Any) -> Any:
 
 def _html(value: Any) -> Any:
     if isinstance(value, str) and len(value) <= MOST_TEXT:
-        return clean_html(policy.clean_text(value))
+        return markup.clean_html(policy.clean_text(value)) or ""
     raise RefusedError
 
 

@@ -99,7 +99,7 @@ def test_the_kernel_reads_what_was_installed() -> None:
     spec = install.kernelspec("local", OPTIONS)
     app = SandboxKernelApp()
     app.parse_command_line(spec["argv"][3:])
-    _, local, kubernetes = settings.classes()
+    _, local, kubernetes, _ = settings.classes()
     made = Runner(object(), parent=app)  # type: ignore[arg-type]
     assert (made.backend_name, made.memory_mib, made.timeout_s) == ("local", 512, None)
     backend = local(parent=made)

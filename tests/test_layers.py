@@ -144,9 +144,9 @@ def imported_by(statement: str) -> list[str]:
 
 
 def test_executors_need_no_jupyter() -> None:
-    """A program that runs snippets loads neither Jupyter's kernel machinery nor a cluster's client."""
+    """A program that runs snippets loads neither Jupyter's kernel machinery, a cluster's client nor a reader of HTML."""
     loaded = imported_by("import sandbox_kernel.executors")
-    assert {"ipykernel", "IPython", "jupyter_client", "zmq", "kubernetes", "google"} & set(loaded) == set()
+    assert {"ipykernel", "IPython", "jupyter_client", "zmq", "kubernetes", "google", "nh3"} & set(loaded) == set()
 
 
 def test_the_local_backend_needs_no_cluster() -> None:

@@ -332,3 +332,40 @@ def test_what_only_events_tell_of_a_waiting_pod_is_told() -> None:
     assert found is not None
     assert (found.reason, found.message, found.final) == ("FailedCreatePodSandBox", "no runtime for runsc", False)
     assert "KubernetesBackend.runtime_class" in found.advice
+
+
+UNSCHEDULABLE = Trouble("Unschedulable", "0/3 nodes are available.", "Does a node have room?")
+
+
+@pytest.mark.parametrize(
+    ("found", "status", "pulling", "expected"),
+    [
+        (None, Waiting(), False, "The sandbox is being created on the cluster."),
+        ({}, Waiting(), False, "The sandbox waits for a node."),
+        ({}, UNSCHEDULABLE, False, "The sandbox waits for a node: 0/3 nodes are available."),
+        ({"nodeName": "n"}, Waiting(), False, "The node is creating the sandbox."),
+        (
+            {"nodeName": "n", "containers": [{"image": "python:3.11-slim"}]},
+            Waiting(),
+            True,
+            "The node is pulling the image python:3.11-slim.",
+        ),
+        ({"nodeName": "n"}, Trouble("ErrImagePull", "no such image", ""), False, None),
+        ({"nodeName": "n"}, Running(), False, "The sandbox is starting Python."),
+    ],
+)
+def test_what_a_pod_waits_for_is_told_in_words(
+    found: Object | None, status: Status, pulling: bool, expected: str | None
+) -> None:
+    """A person who waits reads what is waited for."""
+    said = podstatus.waiting_for(None if found is None else {"spec": found}, status, pulling=pulling)
+    assert said == (expected or "The sandbox has a problem, ErrImagePull: no such image.")
+
+
+@pytest.mark.parametrize(
+    ("reasons", "expected"),
+    [([], False), (["Scheduled", "Pulling"], True), (["Pulling", "Pulled"], False), (["Pulling", "Pulled", "Pulling"], True)],
+)
+def test_an_image_on_its_way_is_seen(reasons: list[str], expected: bool) -> None:
+    """An image is being pulled from the event that says so to the one that says it is there."""
+    assert podstatus.is_pulling([event(reason) for reason in reasons]) is expected

@@ -200,7 +200,10 @@ def test_plain_text_of_a_bundle_is_cleaned() -> None:
         pytest.param({}, {}, id="none"),
         pytest.param({"image/png": {"width": 3, "height": 4.5}}, {"image/png": {"width": 3, "height": 4.5}}, id="a size"),
         pytest.param({"image/png": {"width": 3, "isolated": True}}, {"image/png": {"width": 3}}, id="isolated"),
-        pytest.param({"image/png": {"unconfined": True, "needs_background": "light"}}, {}, id="nothing left"),
+        pytest.param({"image/png": {"unconfined": True, "needs_background": "no"}}, {}, id="nothing left"),
+        pytest.param(
+            {"image/png": {"needs_background": "light"}}, {"image/png": {"needs_background": "light"}}, id="a background"
+        ),
         pytest.param({"isolated": True, "text/html": {"isolated": True}}, {}, id="other types"),
         pytest.param({"image/png": {"width": "3", "height": True}}, {}, id="no numbers"),
         pytest.param({"image/png": {"width": [3], "height": None}}, {}, id="no numbers either"),
@@ -209,5 +212,5 @@ def test_plain_text_of_a_bundle_is_cleaned() -> None:
     ],
 )
 def test_of_metadata_the_size_of_images_stays(metadata: dict[str, Any], expected: dict[str, Any]) -> None:
-    """A front end obeys metadata, so only width and height of allowed images pass."""
+    """A front end obeys metadata, so only size and background of allowed images pass."""
     assert policy.clean_metadata(metadata) == expected

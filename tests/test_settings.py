@@ -29,6 +29,7 @@ NAMES = {
         *("image_pull_secrets", "service_account", "node_selector", "tolerations", "labels", "annotations", "environment"),
         *("cpu_request_millis", "memory_request_mib", "ttl_s", "patience_s", "inline_mib", "workspace"),
     ],
+    "OutputPolicy": ["html", "extra_mime_types"],
 }
 
 

@@ -170,7 +170,7 @@ class LocalSandbox:
 
     def waiting_for(self) -> str:
         """See :class:`.base.Sandbox`."""
-        return f"gVisor is starting {self._name}."
+        return "gVisor is starting the sandbox."
 
     async def save(self, folder: Path) -> Snapshot:
         """See :class:`.base.Sandbox`. Three steps, of which only the last, close(), ends what is being saved."""

@@ -83,6 +83,7 @@ class JobSandbox:
         self._touches = 0
         self._status: podstatus.Status = podstatus.Waiting()
         self._event_trouble: podstatus.Trouble | None = None
+        self._pulling = False
 
     async def start(self, body: dict[str, Any], sources: Mapping[str, str], last: JobSandbox | None = None) -> None:
         """Create the Job and what it needs to run. ``last`` is the session's last Job, if it is still there."""
@@ -207,6 +208,7 @@ class JobSandbox:
         The garbage collector of Kubernetes before 1.34 may delete one whose owners changed while it looked.
         """
         events = await self._events(self._pods.get(self.name))
+        self._pulling = podstatus.is_pulling(events)
         if any(event.get("reason") in _MOUNTED for event in events):
             return None  # An event stays for an hour, also of what has long passed.
         trouble = podstatus.read_pod_events(events)
@@ -276,9 +278,7 @@ class JobSandbox:
 
     def waiting_for(self) -> str:
         """See :class:`.base.Sandbox`."""
-        if isinstance(self._status, podstatus.Trouble):
-            return f"{self.name}: {self._status.reason}: {self._status.message}"
-        return f"{self.name} is waiting for its container."
+        return podstatus.waiting_for(self._pods.get(self.name), self._status, pulling=self._pulling)
 
     async def kill(self) -> None:
         """See :class:`.base.Sandbox`."""

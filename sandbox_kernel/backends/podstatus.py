@@ -152,6 +152,28 @@ def read_pod_events(events: Iterable[Object]) -> Trouble | None:
     return None
 
 
+def is_pulling(events: Iterable[Object]) -> bool:
+    """Tell from the events about a pod whether its image is on the way to the node."""
+    reasons = [event.get("reason") for event in events]
+    return reasons.count("Pulling") > reasons.count("Pulled")
+
+
+def waiting_for(pod: Object | None, status: Status, *, pulling: bool = False) -> str:
+    """Say in plain words what a pod that does not run waits for."""
+    if isinstance(status, Trouble):
+        what = "waits for a node" if status.reason == "Unschedulable" else f"has a problem, {status.reason}"
+        return f"The sandbox {what}: {status.message.rstrip('.')}."
+    if pod is None:
+        return "The sandbox is being created on the cluster."
+    if isinstance(status, Running):
+        return "The sandbox is starting Python."
+    spec = pod.get("spec", {})
+    if not spec.get("nodeName"):
+        return "The sandbox waits for a node."
+    images = [container.get("image", "") for container in spec.get("containers") or ()]
+    return f"The node is pulling the image {images[0]}." if pulling and images else "The node is creating the sandbox."
+
+
 #: Events that say help is coming: a node pool grows.
 _PATIENCE = ("TriggeredScaleUp", "Provisioning", "Nominated")
 

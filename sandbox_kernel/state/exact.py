@@ -95,6 +95,8 @@ class BaseImages:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._making = asyncio.Lock()
+        #: One is being made now.
+        self.making = False
         self._failed: set[str] = set()
         self._forgotten: set[str] = set()
 
@@ -128,6 +130,7 @@ class BaseImages:
         blank = dataclasses.replace(request, session=f"base{secrets.token_hex(4)}", mode="exact", snapshot=None)
         making = folder.with_name(f"{folder.name}.{secrets.token_hex(4)}")
         conversation = Conversation(self._backend, blank)
+        self.making = True
         try:
             await conversation.open()
             if not await conversation.wait_ready(request.limits.start_s):
@@ -143,6 +146,7 @@ class BaseImages:
         except OSError:
             return manifest.read(folder)  # Another process was quicker, or there is no room.
         finally:
+            self.making = False
             await conversation.close()
             shutil.rmtree(making, ignore_errors=True)
             _keep_newest(folder.parent)
