@@ -23,8 +23,9 @@ import sys
 import types
 from typing import Any, Callable, Dict, List, Tuple
 
-from . import channel, frames, output, rich, wire
+from . import ask, channel, frames, output, rich, wire
 from .errors import describe
+from .interrupts import Interrupts, run_until_complete
 from .state import State
 
 
@@ -33,7 +34,9 @@ class CellProcess:
 
     def __init__(self, orders: socket.socket, talk: socket.socket, turn: mmap.mmap, settings: Dict[str, Any]) -> None:
         self._orders = orders
-        self._talk = channel.Talk(talk)
+        self._interrupts = Interrupts()
+        self._talk = channel.Talk(talk, self._interrupts)
+        self._questions = ask.Questions(orders, self._talk, self._interrupts)
         self._pid = os.getpid()
         turns = output.Turns(self._settle, turn)
         sys.stdout = output.text_stream(1, turns)
@@ -47,7 +50,7 @@ class CellProcess:
         sys.path.insert(0, "")
         builtins.display = rich.Display(self.emit)  # type: ignore[attr-defined]
         builtins.print = output.whole_print((sys.stdout, sys.stderr), builtins.print)
-        builtins.input = _no_input
+        self._questions.install()
         self._loop: Any = None
         self._state = State(self._main, settings, self.emit)
 
@@ -78,13 +81,15 @@ class CellProcess:
                 self._talk.say("awake")
             elif word == "names":
                 self.emit(wire.Names(self._state.names()))
-            else:
-                self._run_and_tell(wire.Cell(**rest[0]))
+            elif word == "cell":
+                self._run_and_tell(wire.Cell(**rest[0]), rest[1])
                 if self._state.carry_out():
                     return
 
-    def _run_and_tell(self, cell: wire.Cell) -> None:
-        status = self.run(cell.code, cell.name, cell.silent)
+    def _run_and_tell(self, cell: wire.Cell, ordered: float) -> None:
+        self._questions.begin(stdin=cell.stdin)
+        status = self._interrupts.around(lambda: self.run(cell.code, cell.name, cell.silent), ordered)
+        self._questions.end()
         for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
             _quietly(operator.methodcaller("flush"), stream)
         _flush_files()
@@ -131,7 +136,7 @@ class CellProcess:
         if self._loop is None or self._loop.is_closed():
             self._loop = asyncio.new_event_loop()
             asyncio.set_event_loop(self._loop)
-        return self._loop.run_until_complete(evaluate())
+        return run_until_complete(self._loop, evaluate())
 
     def _exit(self, exit: SystemExit, name: str) -> int:
         code = exit.code
@@ -165,10 +170,6 @@ def _ends_quietly(code: str) -> bool:
     blank = (tokenize.NEWLINE, tokenize.NL, tokenize.COMMENT, tokenize.ENDMARKER, tokenize.DEDENT)
     words = [token.string for token in tokens if token.type not in blank]
     return bool(words) and words[-1] == ";"
-
-
-def _no_input(_prompt: object = "", /) -> str:
-    raise EOFError("nobody can answer: a cell in a sandbox cannot ask for input")
 
 
 def _write_as_text(event: wire.Event) -> None:

@@ -35,6 +35,7 @@ from .events import (
     Saved,
     Started,
     Stream,
+    Taken,
     Truncated,
     Unloadable,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "Saved",
     "Started",
     "Stream",
+    "Taken",
     "Truncated",
     "Unloadable",
     "Wake",
