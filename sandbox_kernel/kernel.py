@@ -17,9 +17,10 @@ from traitlets import Type
 from . import __version__, commands, iopub, outcomes, policy
 from .backends.kubernetes import KubernetesBackend
 from .backends.runsc import LocalBackend
-from .errors import SandboxError
+from .errors import ConfigurationError, SandboxError
 from .guest import wire
 from .lasting import LastingSession
+from .questions import Questions
 from .runner import Runner
 from .session import Session
 
@@ -51,6 +52,7 @@ class SandboxKernel(Kernel):
         self._sandbox_session: Session | None = None
         self._main_loop: asyncio.AbstractEventLoop | None = None
         self._background = self._outlet({}, silent=True)
+        self._questions: Questions | None = None
 
     @property
     def kernel_info(self) -> dict[str, Any]:
@@ -75,6 +77,7 @@ class SandboxKernel(Kernel):
         reply: dict[str, Any] = {"status": "ok", "payload": [], "user_expressions": {}}
         if code.strip():
             self._background = self._outlet(self.get_parent("shell"), silent)  # type: ignore[no-untyped-call]
+            self._questions = self._asking() if allow_stdin else None
             failed = await self._run(code, silent, count)
             if failed is not None:
                 reply = {"status": "error", **failed}
@@ -96,12 +99,35 @@ class SandboxKernel(Kernel):
             said = wire.Error(type(error).__name__, str(error), [f"{type(error).__name__}: {error}"])
             failed = iopub.error(said)
             outlet.put(("error", failed))
+        finally:
+            if self._questions is not None:
+                self._questions.close()
         outlet.flush()
         return failed
 
+    def _asking(self) -> Questions:
+        """Return what asks the front end that sent the request which is being answered."""
+        ident = self._get_shell_context_var(self._shell_parent_ident)
+        return Questions(self.session, self.stdin_socket, self.get_parent("shell"), ident)  # type: ignore[no-untyped-call]
+
     async def _run_cell(self, code: str, silent: bool, count: int, outlet: iopub.Outlet) -> dict[str, Any] | None:
         failed = None
-        async for event in self._session().run(code, label=str(count), name=f"Cell In[{count}]", silent=silent):
+        questions = self._questions
+        execution = self._session().run(
+            code, label=str(count), name=f"Cell In[{count}]", silent=silent, stdin=questions is not None
+        )
+
+        async def answer(text: str | None) -> None:
+            try:
+                await execution.answer(text)
+            except ConfigurationError as error:
+                self._tell(str(error))
+                await execution.answer(None)
+
+        async for event in execution:
+            if isinstance(event, wire.InputRequest) and questions is not None:
+                outlet.flush()
+                questions.ask(event, answer)
             if isinstance(event, wire.Error):
                 event = self._with_hint(event)
                 failed = iopub.error(event)
@@ -168,7 +194,12 @@ class SandboxKernel(Kernel):
     def _interrupt_soon(self) -> None:
         session = self._sandbox_session
         if self._main_loop is not None and session is not None:
-            asyncio.run_coroutine_threadsafe(session.interrupt(), self._main_loop)
+            asyncio.run_coroutine_threadsafe(self._interrupt(session), self._main_loop)
+
+    async def _interrupt(self, session: Session) -> None:
+        if self._questions is not None:
+            self._questions.close()
+        await session.interrupt()
 
     async def do_shutdown(self, restart: bool) -> dict[str, Any]:
         """End what runs and leave nothing. Comes on the control thread."""
