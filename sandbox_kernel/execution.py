@@ -1,7 +1,9 @@
 """One cell on its way: turns a sandbox's bytes into events and owns time.
 
 Have a sandbox, wait for its Ready, deliver the cell once, pass on what it says, give the sandbox back. Every cell ends
-within its timeout plus a grace, by whoever notices first: the guest's timer, ours, or the deadlines the backend set. The
+within its timeout plus a grace, by whoever notices first: the guest's timer, ours, or the deadlines the backend set. Time in
+which it waits for its user's answers does not count, up to a bound. A cell that is interrupted is told so and has a grace to
+end by itself, its state kept; then its sandbox is killed. The
 events always end with exactly one Finished, ours when the guest's did not come; what the cluster or the runtime did wrong
 is raised instead. Nothing here runs a cell a second time.
 """
@@ -11,17 +13,19 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from . import outcomes
 from .backends.base import Ending
 from .conversation import Conversation
-from .errors import BackendError, SandboxError, SandboxLost, SandboxRefused
+from .errors import BackendError, ConfigurationError, SandboxError, SandboxLost, SandboxRefused
 from .guest import wire
 from .limits import Limits
+from .telling import ANSWER_CHARS, Telling
 
-#: How much later than the guest's our own timer ends a cell.
+#: How much later than the guest's, its grace included, our own timer ends a cell.
 GRACE_S = 5.0
 #: How long a guest may take to say that it took the cell before it is reminded.
 REMIND_S = 1.0
@@ -42,7 +46,8 @@ class Timings:
 class Execution:
     """Iterate it once: events, the last of them Finished. Heartbeats, Ready and Started are not passed on.
 
-    An outcome other than ok comes after an Error that explains it, the cell's own or ours.
+    An outcome other than ok comes after an Error that explains it, the cell's own or ours. An InputRequest, which only a cell
+    with ``stdin`` can make, wants an :meth:`answer`.
 
     Raises BackendUnavailable or SandboxRefused when the cell was not run, SandboxLost or GuestProtocolError when it is not
     known how it ended.
@@ -77,9 +82,25 @@ class Execution:
         self._killed_for: str | None = None
         self._delivered = False
         self._delivery_error: SandboxError | None = None
+        self._telling = Telling(cell)
+        self._interrupted = False
+        self._grace: asyncio.TimerHandle | None = None
 
     async def interrupt(self) -> None:
+        """Raise KeyboardInterrupt in the cell, and end it when it goes on; at once when it has not begun, or is interrupted
+        for the second time. May be called at any time.
+        """
+        if self._interrupted or self._killed_for or self.timings.started_s is None or not self.cell.grace_s:
+            await self.end()
+        elif self.finished is None:
+            self._interrupted = True
+            self._answered()
+            self._grace = asyncio.get_running_loop().call_later(self.cell.grace_s, lambda: self._soon(self.end()))
+            self._soon(self._tell(wire.Interrupt()))
+
+    async def end(self) -> None:
         """End the cell now; the events end with the outcome ``interrupted``. May be called at any time."""
+        self._interrupted = True
         await self._kill("interrupted")
 
     def waiting_for(self) -> str | None:
@@ -88,6 +109,33 @@ class Execution:
             return None
         sandbox = None if self.conversation is None else self.conversation.sandbox
         return self._preparing() if sandbox is None else sandbox.waiting_for()
+
+    async def answer(self, text: str | None) -> None:
+        """Answer the cell's question, if one is open; None: there is no answer. Raises ConfigurationError for a long one."""
+        if text is not None and len(text) > ANSWER_CHARS:
+            raise ConfigurationError(
+                f"The answer has {len(text)} characters; {ANSWER_CHARS} are the most.", "Put it into the cell instead."
+            )
+        if self._answered():
+            self._soon(self._tell(wire.Input(text)))
+
+    def _answered(self) -> bool:
+        waited = self._telling.answered()
+        if waited:
+            self._arm_limit()
+        return waited
+
+    async def _tell(self, message: wire.Input | wire.Interrupt) -> None:
+        assert self.conversation is not None
+        assert self.conversation.sandbox is not None
+        try:
+            await self._telling.say(self.conversation.sandbox, message)
+        except SandboxError as error:
+            self._delivery_error = self._as_known(error)
+            await self._kill("not delivered")
+
+    def _soon(self, doing: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.ensure_future(doing))
 
     async def _kill(self, why: str) -> None:
         if self.finished is not None:  # Its state is being taken.
@@ -102,32 +150,57 @@ class Execution:
         """Run the cell."""
         self._began = time.monotonic()
         explained = False
+        held: wire.Error | None = None
         try:
             async for event in self._events():
                 if isinstance(event, wire.Finished):
-                    if self._rolls_back and event.lives and self._killed_for in _BY_US:
-                        # It ended at the moment at which we ended its sandbox, and with that its state.
-                        outcome, status = _BY_US[self._killed_for]
-                        event = dataclasses.replace(event, outcome=outcome, exit_status=status, lives=False)
-                        explained = False
-                    self.timings.finished_s = self._elapsed()
-                    if event.outcome == "out_of_memory":
-                        # Each runtime has its own number for it; users know one.
-                        event = dataclasses.replace(event, exit_status=137)
-                    if event.outcome != "ok" and not explained:
-                        yield outcomes.explain(event, self.cell, self._limits, rolls_back=self._rolls_back)
-                    self.finished = event
-                    yield event
+                    for last in self._last(event, held, explained=explained):
+                        yield last
                     return
+                if held is not None:
+                    yield held
+                    held = None
                 explained = explained or isinstance(event, wire.Error)
                 if self.timings.first_output_s is None:
                     self.timings.first_output_s = self._elapsed()
+                if isinstance(event, wire.Error) and event.name == "KeyboardInterrupt":
+                    held = event  # How the cell ended tells what it is: it comes next.
+                    continue
                 yield event
         finally:
             self._disarm()
+            if self._grace is not None:
+                self._grace.cancel()
             for task in self._tasks:
                 task.cancel()
             self._ended(self)
+
+    def _last(self, said: wire.Finished, held: wire.Error | None, *, explained: bool) -> list[wire.Event]:
+        """Return what is left to say at the end."""
+        self.finished = finished = self._believed(said)
+        self.timings.finished_s = self._elapsed()
+        if finished.outcome == "timeout" or (said.lives and not finished.lives):
+            explained = False  # What the cell itself told of its end is not all of it.
+        elif held is not None:
+            return [held, finished]
+        if finished.outcome == "ok" or explained:
+            return [finished]
+        return [outcomes.explain(finished, self.cell, self._limits, held, rolls_back=self._rolls_back), finished]
+
+    def _believed(self, finished: wire.Finished) -> wire.Finished:
+        """Return what is to be believed of a guest's word."""
+        if self._rolls_back and finished.lives and self._killed_for in _BY_US:
+            # It ended at the moment at which we ended its sandbox, and with that its state.
+            outcome, status = _BY_US[self._killed_for]
+            return dataclasses.replace(finished, outcome=outcome, exit_status=status, lives=False)
+        if finished.outcome == "out_of_memory":
+            # Each runtime has its own number for it; users know one.
+            return dataclasses.replace(finished, exit_status=137)
+        if finished.outcome == "interrupted" and not self._interrupted:
+            return dataclasses.replace(
+                finished, outcome="error", reason=finished.reason or "the cell says it was interrupted"
+            )
+        return finished
 
     async def _events(self) -> AsyncIterator[wire.Event]:
         self._arm(self._limits.start_s, "not ready")
@@ -139,6 +212,13 @@ class Execution:
                 async for event in said:
                     if isinstance(event, wire.Started):
                         self._on_started()
+                    elif isinstance(event, wire.Taken):
+                        self._telling.taken(event.messages)
+                    elif isinstance(event, wire.InputRequest):
+                        if self.cell.stdin and not self._killed_for:
+                            self._telling.asked()
+                            self._arm_limit()
+                            yield event
                     else:
                         yield event
             except BackendError as error:
@@ -198,14 +278,16 @@ class Execution:
         for task in self._tasks:
             task.cancel()
         self._disarm()
-        if self.cell.timeout_s is not None:
-            self._arm(self.cell.timeout_s + GRACE_S, "timeout")
+        self._arm_limit()
+
+    def _arm_limit(self) -> None:
+        if self.cell.timeout_s is not None and self.timings.started_s is not None:
+            so_long_s = self.cell.timeout_s + self._telling.waited_s() + self.cell.grace_s + GRACE_S
+            self._arm(self.timings.started_s + so_long_s - self._elapsed(), "timeout")
 
     def _arm(self, seconds: float, why: str) -> None:
-        def fire() -> None:
-            self._tasks.append(asyncio.ensure_future(self._kill(why)))
-
-        self._timer = asyncio.get_running_loop().call_later(seconds, fire)
+        self._disarm()
+        self._timer = asyncio.get_running_loop().call_later(seconds, lambda: self._soon(self._kill(why)))
 
     def _disarm(self) -> None:
         if self._timer is not None:

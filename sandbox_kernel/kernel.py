@@ -18,11 +18,12 @@ from .answers import Answers
 from .backends.kubernetes import KubernetesBackend
 from .backends.runsc import LocalBackend
 from .comms import CommHandlers, Comms
-from .errors import SandboxError
+from .errors import ConfigurationError, SandboxError
 from .execution import Execution
 from .guest import wire
 from .lasting import LastingSession
 from .output_policy import OutputPolicy
+from .questions import Questions
 from .runner import Runner
 from .session import Session
 
@@ -55,6 +56,7 @@ class SandboxKernel(CommHandlers, Answers):
         self.comms = Comms("none")
         self._background = self._outlet({}, silent=True)
         self._rules = OutputPolicy(parent=self).policy()
+        self._questions: Questions | None = None
 
     @property
     def kernel_info(self) -> dict[str, Any]:
@@ -80,7 +82,13 @@ class SandboxKernel(CommHandlers, Answers):
         if code.strip():
             self.note_cell(code, count, stored=store_history and not silent)
             self._background = self._outlet(self.get_parent("shell"), silent)  # type: ignore[no-untyped-call]
-            options = {"silent": silent, "store_history": store_history, "expressions": reply.asked}
+            self._questions = self._asking() if allow_stdin else None
+            options = {
+                "silent": silent,
+                "store_history": store_history,
+                "expressions": reply.asked,
+                "stdin": self._questions is not None,
+            }
             # Whoever shows cells to a person names the cell and lets it ask.
             watched = allow_stdin and not silent and cell_id is not None
             await self._run(code, count, reply, options, watched=watched)
@@ -104,11 +112,30 @@ class SandboxKernel(CommHandlers, Answers):
             said = wire.Error(type(error).__name__, str(error), [f"{type(error).__name__}: {error}"])
             reply.take(said)
             outlet.put(("error", iopub.error(said)))
+        finally:
+            if self._questions is not None:
+                self._questions.close()
         outlet.flush()
 
+    def _asking(self) -> Questions:
+        """Return what asks the front end that sent the request which is being answered."""
+        ident = self._get_shell_context_var(self._shell_parent_ident)
+        return Questions(self.session, self.stdin_socket, self.get_parent("shell"), ident)  # type: ignore[no-untyped-call]
+
     async def _run_cell(self, execution: Execution, count: int, outlet: iopub.Outlet, reply: iopub.Reply) -> None:
-        widgets = self.comms.open
+        questions, widgets = self._questions, self.comms.open
+
+        async def answer(text: str | None) -> None:
+            try:
+                await execution.answer(text)
+            except ConfigurationError as error:
+                self._tell(str(error))
+                await execution.answer(None)
+
         async for event in execution:
+            if isinstance(event, wire.InputRequest) and questions is not None:
+                outlet.flush()
+                questions.ask(event, answer)
             if isinstance(event, wire.Error):
                 event = self._with_hint(event)
             reply.take(event)
@@ -183,7 +210,12 @@ class SandboxKernel(CommHandlers, Answers):
     def _interrupt_soon(self) -> None:
         session = self._sandbox_session
         if self._main_loop is not None and session is not None:
-            asyncio.run_coroutine_threadsafe(session.interrupt(), self._main_loop)
+            asyncio.run_coroutine_threadsafe(self._interrupt(session), self._main_loop)
+
+    async def _interrupt(self, session: Session) -> None:
+        if self._questions is not None:
+            self._questions.close()
+        await session.interrupt()
 
     async def do_shutdown(self, restart: bool) -> dict[str, Any]:
         """End what runs and leave nothing. Comes on the control thread."""

@@ -9,15 +9,34 @@ from .limits import Limits
 
 #: What becomes of the state after a cell that did not end by itself.
 ROLLED_BACK = "The next cell has the state from before this one."
+#: And after one that ended by itself when it was told to.
+KEPT = "What it made until then is kept; `%sandbox undo` goes back to before it."
 
 
-def explain(finished: wire.Finished, cell: wire.Cell, limits: Limits, *, rolls_back: bool = False) -> wire.Error:
-    """Return the error to show for a Finished that is not ok and that no Error of the guest preceded.
+def explain(
+    finished: wire.Finished,
+    cell: wire.Cell,
+    limits: Limits,
+    where: wire.Error | None = None,
+    *,
+    rolls_back: bool = False,
+) -> wire.Error:
+    """Return the error to show for a Finished that is not ok and that no Error of the guest explains.
 
-    ``rolls_back``: the session keeps state, and goes back to that before the cell.
+    ``where``: the guest's KeyboardInterrupt, which tells where the cell was. ``rolls_back``: the session keeps state, and
+    goes back to that before the cell when that does not live.
     """
     name, value = _explain(finished, cell, limits)
-    return _error(name, f"{value} {ROLLED_BACK}".lstrip() if rolls_back and not finished.lives else value)
+    if rolls_back and not finished.lives:
+        value = f"{value} {ROLLED_BACK}".lstrip()
+    elif rolls_back and finished.outcome == "timeout":
+        value = f"{value} {KEPT}"
+    told = _error(name, value)
+    if where is None:
+        return told
+    last = "".join(where.traceback[-1:])
+    lines = where.traceback[:-1] if "KeyboardInterrupt" in last and "\n" not in last else where.traceback
+    return wire.Error(name, value, [*lines, *told.traceback])
 
 
 def _explain(finished: wire.Finished, cell: wire.Cell, limits: Limits) -> tuple[str, str]:

@@ -72,6 +72,17 @@ class Runner(LoggingConfigurable):
         help="""Seconds until a sandbox must be ready for the cell, pulling its image and waiting for a node included.
         Default: 120; with a node pool that grows from zero, 600 is better.""",
     ).tag(config=True)
+    interrupt_grace_s = Amount(
+        3.0,
+        help="""Seconds that a cell has to end by itself after it was interrupted, by the stop button or at its time limit:
+        KeyboardInterrupt is raised in it, and what it made until then is kept. A cell that goes on is killed then, and the
+        session goes back to the state before it. 0: it is killed at once. Default: 3, as nbval waits 5 for a kernel.""",
+    ).tag(config=True)
+    answer_timeout_s = Amount(
+        3600.0,
+        help="""Seconds that a cell may wait for answers to `input()`, all together, that do not count as its time; what is
+        over that does. Default: 3600; it is bounded so that a forgotten question does not hold a pod for ever.""",
+    ).tag(config=True)
     memory_mib = Integer(
         2048,
         min=64,
@@ -146,6 +157,8 @@ class Runner(LoggingConfigurable):
             disk_mib=self.disk_mib,
             output_bytes=int(self.output_mib * MIB),
             start_s=self.start_timeout_s,
+            grace_s=self.interrupt_grace_s,
+            answer_s=self.answer_timeout_s,
         )
 
     def open_session(self, state: str | None = None) -> Session:

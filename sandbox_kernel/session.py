@@ -82,8 +82,16 @@ class Session:
         if limit_s is not None and not is_amount(limit_s):
             raise ConfigurationError(f"{limit_s!r} cannot be a timeout.", "It is a number of seconds, 0 or more.")
         options["outline"] = self.outlines.known()
-        cell = wire.Cell(self._count, code, timeout_s=limit_s, output_bytes=limits.output_bytes, **options)
-        acquire = functools.partial(self._acquire, limits, limit_s)
+        cell = wire.Cell(
+            self._count,
+            code,
+            timeout_s=limit_s,
+            grace_s=limits.grace_s,
+            answer_s=limits.answer_s,
+            output_bytes=limits.output_bytes,
+            **options,
+        )
+        acquire = functools.partial(self._acquire, limits, limits.longest_s(limit_s, stdin=cell.stdin))
         execution = Execution(cell, limits, acquire, self._ended, rolls_back=self.mode != "fresh", preparing=self._preparing)
         execution.label = str(self._count) if label is None else label
         self._running.add(execution)
@@ -145,11 +153,12 @@ class Session:
             self._close_later(execution.conversation)
 
     async def interrupt(self) -> None:
-        """End what runs now."""
+        """Interrupt what runs now: see Execution.interrupt()."""
         for execution in list(self._running):
             await execution.interrupt()
 
     async def close(self) -> None:
-        """End the session. May be called twice."""
+        """End the session, and what runs in it at once. May be called twice."""
         self._closed = True
-        await self.interrupt()
+        for execution in list(self._running):
+            await execution.end()

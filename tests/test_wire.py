@@ -80,6 +80,7 @@ EVENTS = [
         b'["input_request",{"prompt":"name: ","password":true}]',
         id="a question",
     ),
+    pytest.param(wire.Taken(2), b'["taken",{"messages":2}]', id="taken"),
     pytest.param(wire.Page({"text/plain": "x"}), b'["page",{"data":{"text/plain":"x"}}]', id="page"),
     pytest.param(
         wire.Expressions({"a": {"status": "ok"}}), b'["expressions",{"values":{"a":{"status":"ok"}}}]', id="expressions"
@@ -119,6 +120,8 @@ def test_messages_are_read_as_written() -> None:
         "print('ä')\x00\ud800",
         name="Cell In[3]",
         timeout_s=1.5,
+        grace_s=3.0,
+        answer_s=60.0,
         output_bytes=10,
         files={"a/b.txt": "YWJj"},
         collect_bytes=5,
@@ -236,6 +239,7 @@ WRONG_VALUES: list[tuple[str, dict[str, Any], str, list[Any]]] = [
     ("not_saved", {"reason": "a"}, "reason", [None, 1, ["a"]]),
     ("unloadable", {"reason": "a"}, "reason", [None, 1, ["a"]]),
     ("input_request", {"prompt": ""}, "prompt", [None, 1, ["a"]]),
+    ("taken", {"messages": 1}, "messages", [None, -1, 1.5, True]),
     ("input_request", {"prompt": ""}, "password", [None, 0, "true"]),
     ("page", {"data": {}}, "data", [None, "a", ["a"]]),
     ("expressions", {"values": {}}, "values", [None, "a", ["a"]]),

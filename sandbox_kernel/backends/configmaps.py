@@ -1,7 +1,7 @@
 """Pure: the ConfigMaps of a sandbox on Kubernetes: the guest, the mailbox, and the state that comes in.
 
-Each is owned by the Jobs that mount it and goes when the last of them goes. Nothing in one ever changes: what is named by its
-content is made once and shared.
+Each is owned by the Jobs that mount it and goes when the last of them goes. Nothing in one ever changes, but for the mailbox,
+to which messages are added: what is named by its content is made once and shared.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ MANAGED_BY = {"app.kubernetes.io/managed-by": "sandbox-kernel"}
 CONFIG_MAP_BYTES = 1_048_576
 #: What we put into one with state: in base64 the request is then under a mebibyte, which is still sent at one go.
 STATE_MAP_BYTES = 720 * 1024
+#: How many of the newest messages stay in a mailbox, with the one that is added.
+MAIL_KEPT = 3
 #: A part of state of this size has a ConfigMap of its own, so that it need not be sent again with what is beside it.
 PART_ALONE_BYTES = 128 * 1024
 
@@ -55,7 +57,7 @@ def guest_config_map(sources: Mapping[str, str], job: Mapping[str, Any]) -> dict
 
 
 def mail_config_map(message: bytes, job: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the ConfigMap that brings the cell. Immutable: a mailbox never changes what it has said."""
+    """Return the ConfigMap that brings the cell: the mailbox, which further messages are patched into."""
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -64,9 +66,18 @@ def mail_config_map(message: bytes, job: Mapping[str, Any]) -> dict[str, Any]:
             "labels": {**MANAGED_BY, SESSION_LABEL: job["metadata"]["labels"][SESSION_LABEL]},
             "ownerReferences": [owner(job)],
         },
-        "immutable": True,
         "binaryData": {"0.json": base64.b64encode(message).decode("ascii")},
     }
+
+
+def more_mail(number: int, message: bytes) -> dict[str, Any]:
+    """Return the patch that adds message ``number`` and takes out what the guest has read long ago.
+
+    The cell is read before anything else is said, and of what comes after it at most two are unread at a time: an answer
+    is not sent before the next question, and of interrupts a cell gets one.
+    """
+    old = 0 if number <= MAIL_KEPT else number - MAIL_KEPT
+    return {"binaryData": {f"{old}.json": None, f"{number}.json": base64.b64encode(message).decode("ascii")}}
 
 
 def state_config_maps(parts: Mapping[str, bytes], job: Mapping[str, Any]) -> list[dict[str, Any]]:

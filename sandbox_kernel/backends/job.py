@@ -81,6 +81,7 @@ class JobSandbox:
         self._deleted = False
         self._closing = asyncio.Lock()
         self._touches = 0
+        self._mails = 0
         self._status: podstatus.Status = podstatus.Waiting()
         self._event_trouble: podstatus.Trouble | None = None
         self._pulling = False
@@ -250,8 +251,12 @@ class JobSandbox:
                 f"The cell and its files are {len(message)} bytes; a ConfigMap holds {configmaps.CONFIG_MAP_BYTES}.",
                 "Send less, or put the files into the image.",
             )
+        number, self._mails = self._mails, self._mails + 1
         try:
-            await self._cluster.create("configmaps", configmaps.mail_config_map(message, self.job))
+            if number == 0:
+                await self._cluster.create("configmaps", configmaps.mail_config_map(message, self.job))
+            else:
+                await self._cluster.patch("configmaps", f"{self.name}-mail", configmaps.more_mail(number, message))
         except ApiError as error:
             raise translated(error, f"delivering the cell to {self.name}", self._cluster.host) from error
         with contextlib.suppress(BackendError):  # It is delivered; the next reminder is not far.

@@ -1,9 +1,10 @@
 """Pure: the objects of one sandbox on Kubernetes.
 
 A Job with one pod that runs the guest, and ConfigMaps that the Job owns: ``JOB-mail``, the mailbox, made when the cell is
-delivered; the guest program, named by its content and shared by all Jobs that run it; and the state that was carried out of
-the last cell, named by its content too, so that what has not changed is not sent again. Everything is gone when the Jobs
-are: they are deleted after the cell, and end by deadlines of their own should nobody be left to do it.
+delivered and patched with what is said to it later; the guest program, named by its content and shared by all Jobs that run
+it; and the state that was carried out of the last cell, named by its content too, so that what has not changed is not sent
+again. Everything is gone when the Jobs are: they are deleted after the cell, and end by deadlines of their own should nobody
+be left to do it.
 
 State that is too large for that lies on a volume, the *workspace*, when there is one: each runner has a folder of its own
 there, and its sandboxes see no other.

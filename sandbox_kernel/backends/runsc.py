@@ -27,6 +27,9 @@ from .base import Check, Request, Sandbox, Snapshot
 from .container import LocalSandbox
 from .oci import carry_settings
 
+#: Limits that belong to each cell: a snapshot does not depend on them.
+_OF_CELLS = ("output_bytes", "start_s", "timeout_s", "grace_s", "answer_s")
+
 
 class LocalBackend(LoggingConfigurable):
     """Makes local sandboxes."""
@@ -106,7 +109,7 @@ class LocalBackend(LoggingConfigurable):
             "processor": _processor(),
             "Python": [self._python.path, list(self._python.version), _mark_of(self._python.path)],
             "sandbox-kernel": shipped.guest_digest(),
-            "settings": {**dataclasses.asdict(request.limits), "output_bytes": 0, "start_s": 0, "timeout_s": 0},
+            "settings": {**dataclasses.asdict(request.limits), **dict.fromkeys(_OF_CELLS, 0)},
             "environment": dict(self.environment),
             "preload": list(self.preload),
             "mounts": sorted([item.source, item.target, item.writable] for item in self._mounts()),

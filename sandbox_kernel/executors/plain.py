@@ -62,7 +62,7 @@ class SandboxExecutor:
         return AgentSession(self._runner, opened)
 
     async def interrupt(self) -> None:
-        """End all snippets that run now; their outcome is ``interrupted``."""
+        """Raise KeyboardInterrupt in all snippets that run now, and end those that go on; the outcome is ``interrupted``."""
         if self._session is not None:
             await self._session.interrupt()
 

@@ -62,7 +62,7 @@ class AgentSession:
         await self._session.load(name)
 
     async def interrupt(self) -> None:
-        """End what runs now; its outcome is ``interrupted``."""
+        """Raise KeyboardInterrupt in what runs now, and end it when it goes on; its outcome is ``interrupted``."""
         await self._session.interrupt()
 
     async def close(self) -> None:

@@ -21,9 +21,10 @@ import sys
 import types
 from typing import Any, Callable, Dict, List
 
-from . import channel, frames, outline, output, rich, source, wire
+from . import ask, channel, frames, outline, output, rich, source, wire
 from .comms import Comms
 from .errors import describe, exit_status
+from .interrupts import Interrupts, run_until_complete
 from .shell import Shells
 from .state import State
 
@@ -33,7 +34,9 @@ class CellProcess:
 
     def __init__(self, orders: socket.socket, talk: socket.socket, turn: mmap.mmap, settings: Dict[str, Any]) -> None:
         self._orders = orders
-        self._talk = channel.Talk(talk)
+        self._interrupts = Interrupts()
+        self._talk = channel.Talk(talk, self._interrupts)
+        self._questions = ask.Questions(orders, self._talk, self._interrupts)
         self._pid = os.getpid()
         turns = output.Turns(self._settle, turn)
         sys.stdout = output.text_stream(1, turns)
@@ -47,7 +50,7 @@ class CellProcess:
         sys.path.insert(0, "")
         builtins.display = rich.Display(self.emit)  # type: ignore[attr-defined]
         builtins.print = output.whole_print((sys.stdout, sys.stderr), builtins.print)
-        builtins.input = _no_input
+        self._questions.install()
         self._loop: Any = None
         self._shells = Shells(self._main, self.emit, self._evaluate, self._complete)
         self._state = State(self._main, settings, self.emit, self._shells)
@@ -82,13 +85,15 @@ class CellProcess:
                 self._talk.say("awake")
             elif word == "names":
                 self.emit(wire.Names(self._state.names()))
-            else:
-                self._run_and_tell(wire.Cell(**rest[0]))
+            elif word == "cell":
+                self._run_and_tell(wire.Cell(**rest[0]), rest[1])
                 if self._state.carry_out():
                     return
 
-    def _run_and_tell(self, cell: wire.Cell) -> None:
-        status = self._act(cell)
+    def _run_and_tell(self, cell: wire.Cell, ordered: float) -> None:
+        self._questions.begin(stdin=cell.stdin)
+        status = self._interrupts.around(lambda: self._act(cell), ordered)
+        self._questions.end()
         for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
             _quietly(operator.methodcaller("flush"), stream)
         if cell.comm is None:  # After a word to a widget no state is taken, and there may be many of those.
@@ -156,17 +161,13 @@ class CellProcess:
         if self._loop is None or self._loop.is_closed():
             self._loop = asyncio.new_event_loop()
             asyncio.set_event_loop(self._loop)
-        return self._loop.run_until_complete(coroutine)
+        return run_until_complete(self._loop, coroutine)
 
     def _exit(self, exit: SystemExit, name: str) -> int:
         status = exit_status(exit)
         if status:
             self.emit(describe(exit, name))
         return status
-
-
-def _no_input(_prompt: object = "", /) -> str:
-    raise EOFError("nobody can answer: a cell in a sandbox cannot ask for input")
 
 
 def _write_as_text(event: wire.Event) -> None:

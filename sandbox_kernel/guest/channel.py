@@ -12,6 +12,7 @@ message ends the conversation. The cell's process then goes on in silence and it
 from __future__ import annotations
 
 import collections
+import fcntl
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ import threading
 from typing import Any, Deque, List, Optional, Tuple
 
 from .frames import EVENT_BYTES
+from .interrupts import Interrupts
 
 _LENGTH = struct.Struct("!I")
 _SIGNALS = signal.valid_signals()
@@ -85,8 +87,9 @@ class Inbox:
 class Talk:
     """The cell process's end of ``talk``: say something and wait until it has been passed on."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, interrupts: Interrupts) -> None:
         self._sock = sock
+        self._interrupts = interrupts
         self._pid = os.getpid()
         self._lock = threading.RLock()
         self._waiting: Deque[Message] = collections.deque()
@@ -105,16 +108,20 @@ class Talk:
             if self._busy:  # By a finalizer within our own say(), which sends it after its own.
                 self._waiting.append((words, body))
                 return True
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+            before, held = signal.pthread_sigmask(signal.SIG_BLOCK, ()), None
             try:
                 # A handler of the user's that raises between the halves of a message would break all that follow. It may
                 # raise here, after the signals are blocked: nothing has been begun then, and they are let through again.
                 signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+                held = self._interrupts.hold()  # Another thread may take what is blocked here.
                 self._busy = True
                 self._send_all((words, body))
             finally:
                 self._busy = False
-                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+                try:
+                    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+                finally:
+                    self._interrupts.let_go(held)
             return self._open
 
     def _send_all(self, message: Message) -> None:
@@ -133,3 +140,11 @@ class Talk:
             answer = receive(self._sock)
             if answer is None:
                 raise ConnectionError
+
+
+def out_of_the_way(sock: socket.socket) -> socket.socket:
+    """Give ``sock`` a number that code which closes "everything from 3 up" does not reach, when the limit has room."""
+    try:
+        return socket.socket(fileno=fcntl.fcntl(sock.fileno(), fcntl.F_DUPFD_CLOEXEC, 500))
+    except OSError:
+        return sock

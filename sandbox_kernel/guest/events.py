@@ -177,6 +177,13 @@ class InputRequest:
 
 
 @dataclass(frozen=True)
+class Taken:
+    """The guest has read so many messages for the cell that runs: answers and interrupts."""
+
+    messages: int
+
+
+@dataclass(frozen=True)
 class Page:
     """Text to show beside the notebook, as ``name?`` does. ``data`` is a bundle as in :class:`Display`."""
 
@@ -256,6 +263,7 @@ Event = Union[
     NotSaved,
     Unloadable,
     InputRequest,
+    Taken,
     Page,
     Expressions,
     Outline,
@@ -300,6 +308,7 @@ TABLE: Table = {
     "not_saved": (NotSaved, {"reason": is_text}),
     "unloadable": (Unloadable, {"reason": is_text}),
     "input_request": (InputRequest, {"prompt": is_text, "password": is_flag}),
+    "taken": (Taken, {"messages": is_count}),
     "page": (Page, {"data": is_bundle}),
     "expressions": (Expressions, {"values": is_bundle}),
     "outline": (Outline, {"text": is_text}),

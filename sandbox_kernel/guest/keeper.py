@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import mmap
 import os
 import select
@@ -23,13 +22,15 @@ import time
 import traceback
 from typing import Any, Callable, Optional, Set, Union
 
-from . import channel, files, frames, output, wire
+from . import ask, channel, files, frames, output, wire
+from .course import FOREVER, Course
 from .mailbox import DirectoryMailbox, StreamMailbox
 
-_FOREVER = float("inf")
 #: Passed on as they are: what is not output.
 _UNCOUNTED = (wire.Names, wire.Unloadable, wire.Page, wire.Expressions, wire.Outline)
 _NOT_FOR_US = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+#: A cell that runs needs the processor itself, and is told something now and then.
+_LESS_OFTEN = 5
 
 
 class Keeper:
@@ -62,12 +63,12 @@ class Keeper:
         self._pump = output.Pump(self._emit)
         self._last_write = time.monotonic()
         self._cell: Optional[wire.Cell] = None
-        self._began = 0.0
+        self._course = Course(wire.Cell(0, ""))
         self._files = files.Folder(".")
         self._poll = select.poll()
         #: The same without the pipes.
         self._calm_poll = select.poll()
-        self._told_error = False
+        self._heard = 0
         self._reaped = False
 
     # -- life
@@ -119,7 +120,7 @@ class Keeper:
             null = os.open(os.devnull, os.O_RDONLY)
             for source, target in ((null, 0), (out, 1), (err, 2)):
                 os.dup2(source, target)
-            orders, talk = _out_of_the_way(orders), _out_of_the_way(talk)
+            orders, talk = channel.out_of_the_way(orders), channel.out_of_the_way(talk)
             keep = sorted((orders.fileno(), talk.fileno()))
             os.closerange(3, keep[0])
             os.closerange(keep[0] + 1, keep[1])
@@ -143,7 +144,7 @@ class Keeper:
 
     def _loop(self) -> None:
         self._register()
-        idle_until = time.monotonic() + (_FOREVER if self._idle_s is None else self._idle_s)
+        idle_until = time.monotonic() + (FOREVER if self._idle_s is None else self._idle_s)
         while True:
             poll = self._calm_poll if time.monotonic() < self._pump.rest_until else self._poll
             ready = {fd for fd, _ in poll.poll(self._wait_s(idle_until) * 1000)}
@@ -184,31 +185,46 @@ class Keeper:
             until.append(self._pump.rest_until)
         if self._cell is None:
             until.append(idle_until)
-            if self._mailbox.wait_s is not None:
-                until.append(now + self._mailbox.wait_s)
+        if self._mailbox.wait_s is not None:
+            until.append(now + self._mailbox.wait_s * (1 if self._cell is None else _LESS_OFTEN))
         return max(0.0, min(until) - now)
 
     def _deadline(self) -> float:
         if self._saving_until is not None:
             return self._saving_until
-        if self._cell is None or self._cell.timeout_s is None:
-            return _FOREVER
-        return self._began + self._cell.timeout_s
+        return FOREVER if self._cell is None else self._course.deadline()
 
     def _read_mailbox(self) -> Optional[wire.Finished]:
+        finished = None
         for data in self._mailbox.take():
             message = wire.load_message(data)
             if isinstance(message, wire.Cell) and self._cell is None:
-                return self._begin(message)
-            if isinstance(message, wire.Wake):
+                finished = self._begin(message)
+            elif isinstance(message, wire.Wake):
                 self._order("wake", message.session, message.anew)
             elif isinstance(message, wire.Ask):
                 self._order("names")
-        return None
+            elif isinstance(message, (wire.Input, wire.Interrupt)):
+                self._tell(message)
+        return finished
+
+    def _tell(self, message: Union[wire.Input, wire.Interrupt]) -> None:
+        """Pass on to the cell what is said to it while it runs."""
+        self._heard += 1
+        self._emit(wire.Taken(self._heard))
+        if self._cell is None or self._saving_until is not None:
+            return
+        if isinstance(message, wire.Interrupt):
+            self._course.stop("interrupted")
+            self._signal(signal.SIGINT)
+            return
+        number = self._course.answered()
+        if number is not None:
+            self._order(ask.ANSWER, number, message.text)
 
     def _begin(self, cell: wire.Cell) -> Optional[wire.Finished]:
         """Start the cell; return how it ended when it could not be started."""
-        self._cell, self._began, self._told_error = cell, time.monotonic(), False
+        self._cell, self._course, self._heard = cell, Course(cell), 0
         self._pump.begin(cell.output_bytes)
         self._emit(wire.Started(cell.number))
         try:
@@ -217,7 +233,7 @@ class Keeper:
             return wire.Finished("error", 1, reason="an input file could not be written: %s" % error)
         if cell.collect_bytes:
             self._files.remember()
-        self._order("cell", {**dataclasses.asdict(cell), "files": {}})
+        self._order("cell", {**dataclasses.asdict(cell), "files": {}}, time.monotonic())
         return None
 
     def _order(self, *words: Any) -> None:
@@ -233,12 +249,13 @@ class Keeper:
                 finished = None
                 if word == "done" and self._cell is not None and self._saving_until is None:
                     status, cpu_s = rest
-                    outcome = "ok" if status == 0 else "error"
-                    finished = wire.Finished(outcome, status & 0xFF, cpu_s=float(cpu_s), lives=self._lives())
+                    finished = self._course.ended(status, float(cpu_s), lives=self._lives())
                 elif word == "awake":
                     self._emit(wire.Ready("%d.%d.%d" % sys.version_info[:3], " ".join(os.uname()[:4:2])))
                 elif word == "event":
                     self._pass_on(wire.load_event(body))
+                elif word == "ask" and self._cell is not None and self._saving_until is None:
+                    self._ask(rest[0] if rest else None, wire.load_event(body))
                 if finished is None or finished.lives:
                     channel.send(self._talk, number)
                 if finished is not None:
@@ -251,9 +268,8 @@ class Keeper:
         return None
 
     def _pass_on(self, event: Any) -> None:
-        if isinstance(event, wire.Error) and not self._told_error:
+        if isinstance(event, wire.Error) and self._course.tell(event):
             # What ended the cell is told also when its output has reached the limit.
-            self._told_error = True
             self._pump.flush()
             self._emit(event)
         elif isinstance(event, (wire.Display, wire.Result, wire.ClearOutput, wire.Error, wire.Comm)):
@@ -263,6 +279,11 @@ class Keeper:
         elif self._saving_until and isinstance(event, (wire.Saved, wire.NotSaved)):
             self._saving_until = 0.0
             self._emit(event)
+
+    def _ask(self, number: Any, event: Any) -> None:
+        if isinstance(event, wire.InputRequest) and self._course.ask(number):
+            self._pump.flush()
+            self._emit(dataclasses.replace(event, prompt=event.prompt[: ask.PROMPT_CHARS]))
 
     def _lives(self) -> bool:
         return self._lasting or self._save_s is not None
@@ -279,24 +300,12 @@ class Keeper:
                 return finished
             if pid == self.pid:
                 self._reaped = True
-                finished = self._died(status, usage)
+                finished = self._course.died(status, usage, self._memory_kib)
 
-    def _died(self, status: int, usage: Any) -> wire.Finished:
-        cpu_s = usage.ru_utime + usage.ru_stime
-        if os.WIFEXITED(status):
-            code = os.WEXITSTATUS(status)
-            reason = "the cell ended its own Python process with exit status %d" % code
-            return wire.Finished("error", code or 1, cpu_s=cpu_s, reason=reason)
-        number = os.WTERMSIG(status)
-        try:
-            name = signal.Signals(number).name
-        except ValueError:
-            name = "signal %d" % number
-        if self._memory_kib and usage.ru_maxrss >= 0.8 * self._memory_kib and name in ("SIGSEGV", "SIGBUS", "SIGKILL"):
-            return wire.Finished("out_of_memory", 128 + number, cpu_s=cpu_s)
-        return wire.Finished("error", 128 + number, cpu_s=cpu_s, reason="the cell's Python process was ended by " + name)
-
-    def _time_out(self) -> wire.Finished:
+    def _time_out(self) -> Optional[wire.Finished]:
+        if self._saving_until is None and self._course.stop("timeout"):
+            self._signal(signal.SIGINT)
+            return None
         self._kill()
         return wire.Finished("timeout", 124)
 
@@ -313,21 +322,23 @@ class Keeper:
         if self._cell.collect_bytes:
             for file in self._files.changed(self._cell.collect_bytes):
                 self._emit(file)
-        wall_s = time.monotonic() - self._began
-        self._ended = dataclasses.replace(finished, wall_s=wall_s)
+        self._ended = dataclasses.replace(finished, wall_s=self._course.wall_s)
         self._emit(self._ended)
         if self._save_s is not None and finished.lives:
-            self._saving_until = time.monotonic() + self._save_s
+            self._saving_until, self._course = time.monotonic() + self._save_s, Course(self._cell)
         else:
             self._cell = None
 
     def _kill(self) -> None:
         """End the cell's process and all of its group."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
         try:
-            os.killpg(self.pid, signal.SIGKILL)
+            os.killpg(self.pid, number)
         except OSError:  # It has not made the group yet, or there is nobody in it any more.
             if not self._reaped:
-                os.kill(self.pid, signal.SIGKILL)
+                os.kill(self.pid, number)
 
     def _emit(self, event: wire.Event) -> None:
         for frame in self._encoder.encode(event):
@@ -335,11 +346,3 @@ class Keeper:
             if written != len(frame):
                 raise OSError("a frame was torn: %d of %d bytes" % (written, len(frame)))
         self._last_write = time.monotonic()
-
-
-def _out_of_the_way(sock: socket.socket) -> socket.socket:
-    """Give ``sock`` a number that code which closes "everything from 3 up" does not reach, when the limit has room."""
-    try:
-        return socket.socket(fileno=fcntl.fcntl(sock.fileno(), fcntl.F_DUPFD_CLOEXEC, 500))
-    except OSError:
-        return sock

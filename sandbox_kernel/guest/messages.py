@@ -26,7 +26,9 @@ class Cell:
         number: Counts the cells of one session.
         code: The source.
         name: What tracebacks call it.
-        timeout_s: Seconds after which the guest ends it. None: no limit.
+        timeout_s: Seconds after which the guest tells it to end. None: no limit.
+        grace_s: Seconds that it then has to end by itself, before it is killed. 0: it is killed at once.
+        answer_s: Seconds that it may wait for the user's answers and that do not count.
         output_bytes: Limit of its output on the wire.
         files: Input files by name, contents in base64, written to the working directory first.
         collect_bytes: Limit for the contents of files it leaves there. 0: files are not looked at.
@@ -45,6 +47,8 @@ class Cell:
     code: str
     name: str = "<cell>"
     timeout_s: Optional[float] = None
+    grace_s: float = 0.0
+    answer_s: float = 0.0
     output_bytes: int = 8 * 2**20
     files: Dict[str, str] = field(default_factory=dict)
     collect_bytes: int = 0
@@ -98,6 +102,8 @@ TABLE: Table = {
             "code": is_text,
             "name": is_text,
             "timeout_s": or_none(is_seconds),
+            "grace_s": is_seconds,
+            "answer_s": is_seconds,
             "output_bytes": is_count,
             "files": is_texts,
             "collect_bytes": is_count,

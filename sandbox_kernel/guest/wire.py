@@ -37,6 +37,7 @@ from .events import (
     Saved,
     Started,
     Stream,
+    Taken,
     Truncated,
     Unloadable,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "Saved",
     "Started",
     "Stream",
+    "Taken",
     "Truncated",
     "Unloadable",
     "Wake",
