@@ -51,3 +51,21 @@ def words(said: Said) -> list[str]:
         elif isinstance(event, wire.ClearOutput):
             found.append(f"c:{event.wait}")
     return [*said.words, *found]
+
+
+def carry_cells(shells: Sequence[str], folder: Path, cells: Sequence[str], **fields: Any) -> list[Said]:
+    """Run cells one after another, each in a process of its own to which the state is carried, and in the shell named."""
+    parts = folder / "parts"
+    parts.mkdir()
+    said: list[Said] = []
+    head = None
+    for number, (shell, code) in enumerate(zip(shells, cells, strict=True), 1):
+        carry = {"head": head, "anew": False, "session": "abc", "folder": str(parts), "out": str(parts), "save_s": 20.0}
+        settings = {"carry": {**carry, "cap_bytes": None, "advice": "", "dropped": []}}
+        with Guest(folder, sys.executable, environment(shell, folder), **settings) as guest:
+            guest.deliver(code, number=number, count=number, name=f"Cell In[{number}]", notebook=True, **fields)
+            said.append(guest.rest())
+            assert guest.complaint() == ""
+        [saved] = said[-1].of(wire.Saved)
+        head = saved.parts[0]
+    return said

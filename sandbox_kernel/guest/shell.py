@@ -81,7 +81,9 @@ class Shells:
     def _get(self) -> Any:
         if self._shell is None:
             os.environ.update(programs.environment())
+            users = dict(self._main.__dict__)
             self._shell = self._make()
+            self._main.__dict__.update(users)  # It begins with names of its own; those that the user took stay the user's.
             carried, self.carried = self.carried, None
             if isinstance(carried, dict):
                 self._shell.resume(carried)
