@@ -207,6 +207,9 @@ class PlainShell:
 class PlainIPython:
     """What ``get_ipython()`` returns: magics and programs, and nothing else that IPython has."""
 
+    #: pandas asks whether there is one, and shows as many columns as a notebook has room for.
+    kernel = None
+
     def __init__(self, shell: PlainShell) -> None:
         self._shell = shell
         self.config: Dict[str, Any] = {}
