@@ -158,12 +158,13 @@ def test_time(shell: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("shell", SHELLS)
 def test_expressions(shell: str, tmp_path: Path) -> None:
     """Expressions are evaluated after a cell that went well; one that fails says so and harms nobody."""
-    asked = {"good": "x + 1", "bad": "nothing_like_it"}
+    asked = {"good": "x + 1", "bad": "nothing_like_it", "long": "'x' * 30_000_000"}
     good, bad = run_cells(shell, tmp_path, ["x = 1", "1/0"], expressions=asked)
     [answer] = good.of(wire.Expressions)
     assert answer.values["good"] == {"status": "ok", "data": {"text/plain": "2"}, "metadata": {}}
     assert {key: answer.values["bad"][key] for key in ("status", "ename")} == {"status": "error", "ename": "NameError"}
     assert isinstance(answer.values["bad"]["traceback"], list)
+    assert len(str(answer.values["long"])) < 500_000
     assert good.finished.outcome == "ok" and not bad.of(wire.Expressions)
 
 

@@ -179,9 +179,10 @@ class IPythonShell:
 
 def _answer(value: Any) -> Dict[str, Any]:
     if value.get("status") != "ok":
-        return {**value, "traceback": [str(line) for line in value.get("traceback") or ()]}
+        told = {key: text.cut(str(value.get(key, ""))) for key in ("ename", "evalue")}
+        return {"status": "error", **told, "traceback": [text.cut(str(line)) for line in value.get("traceback") or ()][:100]}
     data, metadata = rich.sendable(value.get("data") or {}, value.get("metadata"))
-    return {"status": "ok", "data": data, "metadata": metadata}
+    return {"status": "ok", "data": rich.small(data), "metadata": metadata}
 
 
 # -- settings of IPython: what ``%config`` set
