@@ -201,3 +201,43 @@ async def test_flushing_twice_sends_nothing(sent: Sent) -> None:
     sent.put("stdout", "")
     sent.outlet.flush()
     assert sent.messages == []
+
+
+def test_a_reply_has_pages_and_values() -> None:
+    """Pages become payloads of plain text alone, bounded in number and length; values are cleaned as outputs are."""
+    reply = iopub.Reply({"a": "1", "b": "2", "gone": "3", "odd": 4})  # type: ignore[dict-item]
+    assert reply.asked == {"a": "1", "b": "2", "gone": "3"}
+    reply.take(wire.Page({"text/plain": "p\x1b]0;t\x07", "text/html": "<script>"}))
+    reply.take(wire.Page({"text/html": "<script>"}))
+    bad = {"status": "error", "ename": "E\x1b[2J", "evalue": 5, "traceback": ["t", 6], "payload": "p"}
+    good = {"status": "ok", "data": DATA, "metadata": META, "payload": "p"}
+    reply.take(wire.Expressions({"a": good, "b": bad, "unasked": good}))
+    assert reply.content() == {
+        "status": "ok",
+        "payload": [{"source": "page", "data": {"text/plain": "p"}, "start": 0}],
+        "user_expressions": {
+            "a": {"status": "ok", "data": SHOWN, "metadata": {"image/png": {"width": 3}}},
+            "b": {"status": "error", "ename": "E", "evalue": "5", "traceback": ["t"]},
+        },
+    }
+    for _ in range(100):
+        reply.take(wire.Page({"text/plain": "x" * 10**6}))
+    pages = reply.content()["payload"]
+    assert len(pages) == iopub.MOST_PAGES and len(pages[-1]["data"]["text/plain"]) == iopub.PAGE_CHARACTERS
+
+
+@pytest.mark.parametrize("said", [None, 5, [], {"status": "ok"}, {"status": "ok", "data": 5, "metadata": []}, {"data": {}}])
+def test_a_value_of_any_shape(said: object) -> None:
+    """Whatever a guest sends as a value, the reply has the form that the protocol demands."""
+    reply = iopub.Reply({"a": "1"})
+    reply.take(wire.Expressions({"a": said}))
+    value = reply.content()["user_expressions"]["a"]
+    assert set(value) in ({"status", "data", "metadata"}, {"status", "ename", "evalue", "traceback"})
+
+
+def test_an_error_is_the_reply() -> None:
+    """After an error the reply is that error, without pages."""
+    reply = iopub.Reply({})
+    reply.take(wire.Page({"text/plain": "p"}))
+    reply.take(wire.Error("E", "v", ["l"]))
+    assert reply.content() == {"status": "error", "ename": "E", "evalue": "v", "traceback": ["l"]}

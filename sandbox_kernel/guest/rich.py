@@ -52,6 +52,12 @@ def sendable(data: Any, metadata: Any) -> Tuple[Dict[str, Any], Dict[str, Any]]:
     return _jsonable(plain), _jsonable(metadata if isinstance(metadata, dict) else {})
 
 
+def small(data: Dict[str, Any]) -> Dict[str, Any]:
+    """Return of a bundle what can be an answer beside the output: texts are cut, what is as long in another form left out."""
+    kept = {mime: text.cut(item) if mime == "text/plain" and isinstance(item, str) else item for mime, item in data.items()}
+    return {mime: item for mime, item in kept.items() if len(json.dumps(item)) <= 6 * text.MOST_CHARACTERS}
+
+
 def _call(value: Any, name: str, **arguments: Any) -> Any:
     method = getattr(type(value), name, None)
     if not callable(method):

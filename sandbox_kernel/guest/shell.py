@@ -21,6 +21,16 @@ from typing import Any, Callable, Dict, List, Optional
 
 from . import programs, session_names, wire
 
+#: What an IPython's first cell and its first traceback import.
+_WARM = (
+    "IPython.core.interactiveshell",
+    "IPython.core.completerlib",
+    "IPython.core.magics",
+    "IPython.core.oinspect",
+    "stack_data",
+    "pygments.formatters.terminal256",
+)
+
 
 class Shells:
     """Makes the shell when it is needed.
@@ -51,9 +61,9 @@ class Shells:
 
     def warm(self) -> None:
         """Import what the shell needs, to be there in every copy of this process."""
-        if _has_ipython():
+        for name in _WARM if _has_ipython() else ():
             try:
-                importlib.import_module("IPython.core.interactiveshell")
+                importlib.import_module(name)
             except Exception:
                 return  # Which is told when it is needed.
 
@@ -81,7 +91,9 @@ class Shells:
     def _get(self) -> Any:
         if self._shell is None:
             os.environ.update(programs.environment())
+            users = dict(self._main.__dict__)
             self._shell = self._make()
+            self._main.__dict__.update(users)  # It begins with names of its own; those that the user took stay the user's.
             carried, self.carried = self.carried, None
             if isinstance(carried, dict):
                 self._shell.resume(carried)

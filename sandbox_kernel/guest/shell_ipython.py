@@ -51,10 +51,10 @@ class IPythonShell:
         """Run a cell and return its exit status."""
         self.cell, self._told = cell, False
         history = self.shell.history_manager
-        for lines in (history.input_hist_parsed, history.input_hist_raw):
+        keeps = cell.store_history and not cell.silent
+        for lines in (history.input_hist_parsed, history.input_hist_raw) if keeps else ():
             session_names.fit(lines, cell.count)
         self.shell.execution_count = cell.count
-        keeps = cell.store_history and not cell.silent
         try:
             result = self.shell.run_cell(cell.code, store_history=keeps, silent=cell.silent)
             error = result.error_before_exec or result.error_in_exec
@@ -159,7 +159,7 @@ class IPythonShell:
         """Go on with what another shell parked."""
         names, hook, history = self._names, self.shell.displayhook, self.shell.history_manager
         history.input_hist_raw[:] = state["in"]
-        history.input_hist_parsed[:] = [self.shell.transform_cell(code) if code else "" for code in state["in"]]
+        history.input_hist_parsed[:] = [self.shell.transform_cell(code).rstrip("\n") if code else "" for code in state["in"]]
         history.output_hist.update(session_names.found_results(names, state["out"]))
         for back, name in enumerate(("_i00", "_i", "_ii", "_iii"), 1):  # Each moves on by one with the next input.
             setattr(history, name, state["in"][-back] if back < len(state["in"]) else "")
@@ -179,9 +179,10 @@ class IPythonShell:
 
 def _answer(value: Any) -> Dict[str, Any]:
     if value.get("status") != "ok":
-        return {**value, "traceback": [str(line) for line in value.get("traceback") or ()]}
+        told = {key: text.cut(str(value.get(key, ""))) for key in ("ename", "evalue")}
+        return {"status": "error", **told, "traceback": [text.cut(str(line)) for line in value.get("traceback") or ()][:100]}
     data, metadata = rich.sendable(value.get("data") or {}, value.get("metadata"))
-    return {"status": "ok", "data": data, "metadata": metadata}
+    return {"status": "ok", "data": rich.small(data), "metadata": metadata}
 
 
 # -- settings of IPython: what ``%config`` set
@@ -191,11 +192,11 @@ def _config_of(shell: Any) -> Dict[str, Dict[str, Any]]:
     """Return plain values that were set, by class and name."""
     found: Dict[str, Dict[str, Any]] = {}
     for item in shell.configurables:
-        kind = type(item).__name__
-        for section in (item.config.get(kind, {}), item.config.get("InteractiveShell", {})):
+        for kind, section in item.config.items():
             values = {name: value for name, value in dict(section).items() if _is_plain(value)}
-            found.setdefault(kind, {}).update(values)
-    return {kind: values for kind, values in found.items() if values}
+            if values and kind != "HistoryManager":
+                found.setdefault(kind, {}).update(values)
+    return found
 
 
 def _is_plain(value: Any) -> bool:
@@ -208,11 +209,9 @@ def _is_plain(value: Any) -> bool:
 
 def _configure(shell: Any, config: Dict[str, Dict[str, Any]]) -> None:
     made: Any = importlib.import_module("traitlets.config").Config
-    # Who is not there yet, such as what draws figures, takes it from the shell's.
-    shell.config.merge(made(config))
+    # As %config does: who is not there yet, such as what draws figures, takes it from the shell's.
     for item in shell.configurables:
-        if type(item).__name__ in config:
-            item.update_config(made({type(item).__name__: config[type(item).__name__]}))
+        item.update_config(made(config))
 
 
 # -- figures

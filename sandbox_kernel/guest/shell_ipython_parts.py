@@ -25,6 +25,8 @@ def parts(owner: Any) -> Any:
     class ZMQInteractiveShell(_Birth, _Running, their):  # type: ignore[misc]
         """The shell of a notebook. Its name is what programs look for that want to know whether they are in one."""
 
+        #: pandas asks whether there is one, and shows as many columns as a notebook has room for.
+        kernel = None
         display_pub_class = _publisher_class(owner)
         displayhook_class = _hook_class(owner)
         compiler_class = _compiler_class(owner)

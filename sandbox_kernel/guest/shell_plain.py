@@ -123,7 +123,7 @@ class PlainShell:
         except BaseException as error:
             said = describe(error, "<string>")
             return {"status": "error", "ename": said.name, "evalue": said.value, "traceback": said.traceback[-1:]}
-        return {"status": "ok", "data": data, "metadata": metadata}
+        return {"status": "ok", "data": rich.small(data), "metadata": metadata}
 
     # -- what is said
 
@@ -148,7 +148,9 @@ class PlainShell:
         return self._magics.run_cell(name, line, body)
 
     def system(self, command: str) -> None:
-        """Run ``!command``."""
+        """Run ``!command``. Raises OSError for one that would go on in the background."""
+        if command.rstrip().endswith("&"):
+            raise OSError("Background processes not supported.")
         self._names["_exit_code"] = programs.at_terminal(programs.expand(command, self._names))
 
     def getoutput(self, command: str) -> List[str]:
@@ -206,6 +208,9 @@ class PlainShell:
 
 class PlainIPython:
     """What ``get_ipython()`` returns: magics and programs, and nothing else that IPython has."""
+
+    #: pandas asks whether there is one, and shows as many columns as a notebook has room for.
+    kernel = None
 
     def __init__(self, shell: PlainShell) -> None:
         self._shell = shell

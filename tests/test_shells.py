@@ -1,0 +1,279 @@
+"""Cells of notebooks in both shells: what is heard of them, and what is there in the next one."""
+
+from __future__ import annotations
+
+import base64
+import os
+from pathlib import Path
+
+import pytest
+from shells import SHELLS, carry_cells, run_cells, words
+
+from sandbox_kernel.guest import source, wire
+
+Cells = list[tuple[str, list[str]]]
+
+#: Cells of one notebook each, and what is heard of each cell, in order: see ``shells.words``.
+NOTEBOOKS: dict[str, Cells] = {
+    "results": [
+        ("5", ["r:5"]),
+        ("'a'", ["r:'a'"]),
+        ("_, __, _1, Out[2]", ["r:('a', 5, 5, 'a')"]),
+        ("In[1], _i1, _i, Out[9] if 9 in Out else 'none'", ["r:('5', '5', '_, __, _1, Out[2]', 'none')"]),
+        ("7;", []),
+        ("7  ;  # quiet", []),
+        ("None", []),
+        ("_ = 'mine'", []),
+        ("8", ["r:8"]),
+        ("_", ["r:'mine'"]),
+        ("_9", ["r:8"]),
+    ],
+    "long values": [
+        ("list(range(40))", ["r:[0,\n " + ",\n ".join(map(str, range(1, 40))) + "]"]),
+        ("{'a' * 30: 'b' * 30, 'c' * 30: 1}", [f"r:{{'{'a' * 30}': '{'b' * 30}',\n '{'c' * 30}': 1}}"]),
+    ],
+    "displays": [
+        ("print(1); display(2, 3); print(4); 5", ["o:1", "d:2", "d:3", "o:4", "r:5"]),
+        ("h = display(1, display_id='x'); h.update(2)", ["d:1", "d:2"]),
+    ],
+    "errors": [
+        ("print(1)\n1/0\nprint(2)", ["o:1", "x:ZeroDivisionError"]),
+        ("x = (1,", ["x:SyntaxError"]),
+        ("raise KeyboardInterrupt", ["x:KeyboardInterrupt"]),
+        ("import sys; sys.exit(3)", ["x:SystemExit"]),
+        ("import sys; sys.exit(0)", []),
+        ("exit()", []),
+        ("class E(Exception):\n  def __str__(self): raise SystemExit\nraise E", ["x:E"]),
+        ("class A:\n  def __repr__(self): 1/0\nA()", ["x:ZeroDivisionError"]),
+        ("%nothing_like_it", ["x:UsageError"]),
+        ("%%nothing_like_it\n1", ["x:UsageError"]),
+        ("%cd /not/there", None),  # type: ignore[list-item] # IPython says it on stderr
+    ],
+    "await": [
+        ("import asyncio\nawait asyncio.sleep(0, 3)", ["r:3"]),
+        ("async def f(): return 4", []),
+        ("print(await f())", ["o:4"]),
+        ("asyncio.run(f())", ["r:4"]),
+        ("await asyncio.sleep(0)\n1/0", ["x:ZeroDivisionError"]),
+    ],
+    "magics": [
+        ("%%bash\necho a; echo b >&2", None),  # type: ignore[list-item] # two streams
+        ("%%writefile a.txt\nhello\n", ["o:Writing a.txt"]),
+        ("%%writefile -a a.txt\nworld\n", ["o:Appending to a.txt"]),
+        ("open('a.txt').read()", ["r:'hello\\nworld\\n'"]),
+        ("%%capture c\nprint(1); display(2)", []),
+        ("c.stdout, len(c.outputs)", ["r:('1\\n', 1)"]),
+        ("%env SHELLS_TEST=1", ["o:env: SHELLS_TEST=1"]),
+        ("%env SHELLS_TEST", ["r:'1'"]),
+        ("x = !echo $SHELLS_TEST\nx", ["r:['1']"]),
+        ("y = 2\n!echo {y + 1} $y", ["o:3 2\r"]),
+        ("%cd /tmp", ["o:/tmp"]),
+        ("%pwd", ["r:'/tmp'"]),
+        ("%who", ["o:c\t x\t y\t "]),
+        ("%who_ls", ["r:['c', 'x', 'y']"]),
+        ("a = %who_ls str\na", ["r:[]"]),
+        ("for i in range(2):\n    %env SHELLS_TEST={i}", ["o:env: SHELLS_TEST=0", "o:env: SHELLS_TEST=1"]),
+        ("%matplotlib inline", []),
+        ("s = '''\n%not a magic\n!nor a command\n'''\nlen(s)", ["r:29"]),
+        ("get_ipython().run_line_magic('pwd', '')", ["r:'/tmp'"]),
+    ],
+    "figures": [
+        ("import matplotlib.pyplot as plt\nfig, ax = plt.subplots()", ["d:<Figure size 640x480 with 1 Axes>"]),
+        ("fig", ["r:<Figure size 640x480 with 1 Axes>"]),
+        ("_ = plt.plot([1, 2])\nplt.show()", ["d:<Figure size 640x480 with 1 Axes>"]),
+        ("plt.plot([1]);", ["d:<Figure size 640x480 with 1 Axes>"]),
+        ("plt.plot([1])\n1/0", ["x:ZeroDivisionError", "d:<Figure size 640x480 with 1 Axes>"]),
+        ("%matplotlib inline\n_ = plt.plot([1])", ["d:<Figure size 640x480 with 1 Axes>"]),
+        ("1", ["r:1"]),
+    ],
+}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_a_notebook(name: str, shell: str, tmp_path: Path) -> None:
+    """Both shells say the same of the same cells."""
+    cells = NOTEBOOKS[name]
+    for (code, expected), said in zip(cells, run_cells(shell, tmp_path, [code for code, _ in cells]), strict=True):
+        assert expected is None or words(said) == expected, code
+        assert said.finished.outcome == ("error" if said.of(wire.Error) else "ok"), code
+        assert len(said.of(wire.Error)) <= 1
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_figures_are_pictures(shell: str, tmp_path: Path) -> None:
+    """A figure is shown as PNG, also as a value and in a later cell."""
+    cells = ["from matplotlib.figure import Figure\nf = Figure(); f.add_subplot()\ndisplay(f)", "f"]
+    for said in run_cells(shell, tmp_path, cells):
+        [shown] = [event for event in said if isinstance(event, (wire.Display, wire.Result))]
+        assert base64.b64decode(shown.data["image/png"]).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_representations(shell: str, tmp_path: Path) -> None:
+    """A value is shown in all forms that it has."""
+    code = "class A:\n  def _repr_html_(self): return '<b>a</b>'\n  def _repr_latex_(self): return '$a$'\nA()"
+    [shown] = run_cells(shell, tmp_path, [code])[0].of(wire.Result)
+    assert shown.data["text/html"] == "<b>a</b>" and shown.data["text/latex"] == "$a$" and "text/plain" in shown.data
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_tracebacks_name_cells(shell: str, tmp_path: Path) -> None:
+    """A traceback names each cell by its number and shows its line; what failed to compile is called as ipykernel does."""
+    cells = ["def f():\n    return 1 / 0", "f()", "x = = 1", "def g(:\n  pass"]
+    said = run_cells(shell, tmp_path, cells)
+    told = "\n".join(said[1].error.traceback)
+    for escape in ("\x1b[36m", "\x1b[32m", "\x1b[39m", "\x1b[31m", "\x1b[34m"):
+        told = told.replace(escape, "")
+    assert "Cell In[2]" in told and "Cell In[1]" in told and "return" in told
+    assert ("\x1b[" in "\n".join(said[1].error.traceback)) == (shell == "ipython")
+    assert "_sandbox_guest" not in told and "hidden" not in told
+    assert said[2].error.value == f"invalid syntax ({os.path.basename(source.file_name(cells[2]))}, line 1)"
+    assert "In[3]" in said[2].error.traceback[0].replace("\x1b[32m", "").replace("\x1b[36m", "")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("code", ["f?", "?f", "f??", "%pinfo f"])
+def test_pages(shell: str, code: str, tmp_path: Path) -> None:
+    """A question mark shows a text beside the notebook: the signature and what the docstring says, or the source."""
+    if code == "%pinfo f" and shell == "plain":
+        code = "?f"
+    _, said = run_cells(shell, tmp_path, ["def f(a, b=1):\n    'says what f does'\n    return a", code])
+    [page] = said.of(wire.Page)
+    assert list(page.data) == ["text/plain"] and "says what f does" in page.data["text/plain"]
+    assert said.out == "" and said.finished.outcome == "ok"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_time(shell: str, tmp_path: Path) -> None:
+    """Times are told in IPython's words, and the value is that of the statement."""
+    said = run_cells(shell, tmp_path, ["%time 1 + 1", "%%time\nx = 3\nx", "%timeit -n 2 -r 1 pass", "%%timeit -n1 -r2\n1"])
+    for each in said[:2]:
+        assert each.out.startswith("CPU times: user ") and "\nWall time: " in each.out
+    assert [event.data["text/plain"] for each in said for event in each.of(wire.Result)] == ["2", "3"]
+    assert " per loop (mean ± std. dev. of 1 run, 2 loops each)\n" in said[2].out
+    assert " per loop (mean ± std. dev. of 2 runs, 1 loop each)\n" in said[3].out
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_expressions(shell: str, tmp_path: Path) -> None:
+    """Expressions are evaluated after a cell that went well; one that fails says so and harms nobody."""
+    asked = {"good": "x + 1", "bad": "nothing_like_it", "long": "'x' * 30_000_000"}
+    good, bad = run_cells(shell, tmp_path, ["x = 1", "1/0"], expressions=asked)
+    [answer] = good.of(wire.Expressions)
+    assert answer.values["good"] == {"status": "ok", "data": {"text/plain": "2"}, "metadata": {}}
+    assert {key: answer.values["bad"][key] for key in ("status", "ename")} == {"status": "error", "ename": "NameError"}
+    assert isinstance(answer.values["bad"]["traceback"], list)
+    assert len(str(answer.values["long"])) < 500_000
+    assert good.finished.outcome == "ok" and not bad.of(wire.Expressions)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_silent_and_without_history(shell: str, tmp_path: Path) -> None:
+    """A silent cell shows no value; one without history shows it, and goes into none; both change the variables."""
+    cells = ["x = 1; x", "x + 1", "In[-1] if len(In) > 1 else 'none'"]
+    silent = run_cells(shell, tmp_path / "a", cells, silent=True) if (tmp_path / "a").mkdir() is None else []
+    assert [words(said) for said in silent] == [[], [], []]
+    (tmp_path / "b").mkdir()
+    kept = run_cells(shell, tmp_path / "b", cells, store_history=False)
+    assert [said.shown for said in kept] == [["1"], ["2"], ["'none'"]]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_programs_write_as_they_go(shell: str, tmp_path: Path) -> None:
+    """A command has a terminal: its two outputs come in one order."""
+    [said] = run_cells(shell, tmp_path, ["!echo 1; echo 2 >&2; echo 3; test -t 1 && echo terminal"])
+    assert said.out.split() == ["1", "2", "3", "terminal"] and said.err == ""
+
+
+#: Cells that need what earlier ones left, each in a process of its own, and what is heard.
+CARRIED: dict[str, Cells] = {
+    "history": [
+        ("5", ["r:5"]),
+        ("_ + 1", ["r:6"]),
+        ("_, __, _1, Out[2], In[1], _i2, _i", ["r:(6, 5, 5, 6, '5', '_ + 1', '_ + 1')"]),
+        ("def f():\n    return 1 / 0", []),
+        ("f()", ["x:ZeroDivisionError"]),
+        ("%who", ["o:f\t "]),
+        ("sorted(Out), len(In)", ["r:([1, 2, 3], 8)"]),
+        ("Out.clear(); _ = 'mine'", []),
+        ("9", ["r:9"]),
+        ("_", ["r:'mine'"]),
+    ],
+    "lost": [
+        ("(i for i in range(3))", None),  # type: ignore[list-item] # with its address
+        ("1", ["r:1"]),
+        ("x = 3\nOut[2], x", ["r:(1, 3)"]),
+    ],
+    "displays": [
+        ("h = display(1, display_id=True)", ["d:1"]),
+        ("h.update(2)", ["d:2"]),
+        ("h.display_id == '' or h.update(3)", ["d:3"]),
+    ],
+    "figures": [
+        (
+            "%matplotlib inline\nimport matplotlib.pyplot as plt\nf, ax = plt.subplots()",
+            ["d:<Figure size 640x480 with 1 Axes>"],
+        ),
+        ("f", ["r:<Figure size 640x480 with 1 Axes>"]),
+        ("_ = plt.plot([1])", ["d:<Figure size 640x480 with 1 Axes>"]),
+    ],
+}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("name", CARRIED)
+def test_a_carried_notebook(name: str, shell: str, tmp_path: Path) -> None:
+    """What a shell keeps is there in the next process, and no name of the shell's is carried as a variable."""
+    cells = CARRIED[name]
+    said = carry_cells([shell] * len(cells), tmp_path, [code for code, _ in cells])
+    for (code, expected), each in zip(cells, said, strict=True):
+        heard = words(each)
+        assert expected is None or heard == expected, (code, each)
+        [names], [saved] = each.of(wire.Names), each.of(wire.Saved)
+        assert not {row[0] for row in names.names} & {"In", "Out", "get_ipython", "exit", "quit", "open"}
+        assert {row[0] for row in saved.lost} <= {"Out[1]"}
+    assert [path.name for path in (tmp_path / "home").iterdir()] in ([], [".cache"], [".config"])
+    if name == "history":
+        told = "\n".join(said[4].error.traceback)
+        assert "return" in told and "In[4]" in told and "In[5]" in told
+    if name == "figures":
+        assert all("image/png" in event.data for each in said for event in each if hasattr(event, "data"))
+    if name == "lost":
+        assert [row[0] for row in said[0].of(wire.Saved)[0].lost] == ["Out[1]"]
+
+
+def test_settings_of_ipython_are_carried(tmp_path: Path) -> None:
+    """What %config set and %load_ext loaded is there in the next process."""
+    cells = [
+        "%config InteractiveShell.ast_node_interactivity = 'all'\n%config InlineBackend.figure_format = 'svg'",
+        "%load_ext autoreload\n1\n2",
+        "%autoreload 0\nsorted(get_ipython().extension_manager.loaded)",
+        "import matplotlib.pyplot as plt\nplt.plot([1]);",
+    ]
+    said = carry_cells(["ipython"] * 4, tmp_path, cells)
+    assert [event.data["text/plain"] for event in said[1].of(wire.Result)] == ["1", "2"]
+    assert said[2].shown == ["['IPython.extensions.autoreload']"] or said[2].shown == ["['autoreload']"]
+    assert "image/svg+xml" in said[3].of(wire.Display)[-1].data
+
+
+def test_a_session_may_change_its_shell(tmp_path: Path) -> None:
+    """A state that one shell left is one that the other goes on from."""
+    cells = ["1", "_ + 1", "_ + Out[1], In[1:3]", "_1, _2"]
+    said = carry_cells(["plain", "ipython", "plain", "ipython"], tmp_path, cells)
+    assert [each.shown for each in said] == [["1"], ["2"], ["(3, ['1', '_ + 1'])"], ["(1, 2)"]]
+
+
+def test_results_go_before_variables(tmp_path: Path) -> None:
+    """Where not all fits, a result is left out before a variable."""
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    from guests import Guest
+    from shells import environment
+
+    carry = {"head": None, "anew": False, "session": "abc", "folder": str(parts), "out": str(parts), "save_s": 20.0}
+    settings = {"carry": {**carry, "cap_bytes": 900_000, "advice": "Buy more.", "dropped": []}}
+    with Guest(tmp_path, env=environment("plain", tmp_path), **settings) as guest:
+        guest.deliver("x = b'x' * 600_000\nb'y' * 400_000", notebook=True, count=1)
+        [saved] = guest.rest().of(wire.Saved)
+    assert [name for name, _ in saved.lost] == ["Out[1]"]
