@@ -14,7 +14,7 @@ from ipykernel.kernelbase import Kernel
 from jupyter_core.paths import jupyter_config_path
 from traitlets import Type
 
-from . import __version__, commands, iopub, outcomes, policy, progress
+from . import __version__, commands, iopub, outcomes, pace, policy, progress
 from .backends.kubernetes import KubernetesBackend
 from .backends.runsc import LocalBackend
 from .errors import SandboxError
@@ -52,6 +52,7 @@ class SandboxKernel(Kernel):
         self._runner: Runner | None = None
         self._sandbox_session: Session | None = None
         self._main_loop: asyncio.AbstractEventLoop | None = None
+        self._pace: pace.Pace | None = None
         self._background = self._outlet({}, silent=True)
         self._rules = OutputPolicy(parent=self).policy()
 
@@ -77,10 +78,12 @@ class SandboxKernel(Kernel):
         count = self.execution_count
         reply: dict[str, Any] = {"status": "ok", "payload": [], "user_expressions": {}}
         if code.strip():
-            self._background = self._outlet(self.get_parent("shell"), silent)  # type: ignore[no-untyped-call]
             # Whoever shows cells to a person names the cell and lets it ask.
             watched = allow_stdin and not silent and cell_id is not None
+            self._background = self._outlet(self.get_parent("shell"), silent, watched=watched)  # type: ignore[no-untyped-call]
             failed = await self._run(code, silent, count, watched=watched)
+            if self._pace is not None:
+                await self._pace.wait_sent()
             if failed is not None:
                 reply = {"status": "error", **failed}
         if not silent and not (store_history and code.strip()):
@@ -117,7 +120,7 @@ class SandboxKernel(Kernel):
                 outlet.put(message)
         return failed
 
-    def _outlet(self, parent: dict[str, Any], silent: bool) -> iopub.Outlet:
+    def _outlet(self, parent: dict[str, Any], silent: bool, *, watched: bool = False) -> iopub.Outlet:
         """Return what sends messages about one cell, also when it has ended: its threads may go on to print."""
 
         def send(kind: str, content: dict[str, Any]) -> None:
@@ -125,7 +128,8 @@ class SandboxKernel(Kernel):
                 topic = self._topic(kind)  # type: ignore[no-untyped-call]
                 self.session.send(self.iopub_socket, kind, content, parent=parent, ident=topic)
 
-        return iopub.Outlet(send)
+        self._pace = pace.Pace(send) if watched else None
+        return iopub.Outlet(send if self._pace is None else self._pace.send)
 
     def _session(self) -> Session:
         if self._sandbox_session is None:
@@ -176,6 +180,8 @@ class SandboxKernel(Kernel):
         session = self._sandbox_session
         if self._main_loop is not None and session is not None:
             asyncio.run_coroutine_threadsafe(session.interrupt(), self._main_loop)
+            if (hurried := self._pace) is not None:
+                self._main_loop.call_soon_threadsafe(hurried.hurry)
 
     async def do_shutdown(self, restart: bool) -> dict[str, Any]:
         """End what runs and leave nothing. Comes on the control thread."""
