@@ -13,7 +13,7 @@ from ipykernel.kernelapp import IPKernelApp
 from jupyter_core.paths import jupyter_config_path
 from traitlets import Type
 
-from . import __version__, commands, iopub, outcomes, policy, progress
+from . import __version__, commands, iopub, outcomes, pace, policy, progress
 from .answers import Answers
 from .backends.kubernetes import KubernetesBackend
 from .backends.runsc import LocalBackend
@@ -54,6 +54,7 @@ class SandboxKernel(CommHandlers, Answers):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.comms = Comms("none")
+        self._pace: pace.Pace | None = None
         self._background = self._outlet({}, silent=True)
         self._rules = OutputPolicy(parent=self).policy()
         self._questions: Questions | None = None
@@ -81,7 +82,9 @@ class SandboxKernel(CommHandlers, Answers):
         reply = iopub.Reply(user_expressions or {})
         if code.strip():
             self.note_cell(code, count, stored=store_history and not silent)
-            self._background = self._outlet(self.get_parent("shell"), silent)  # type: ignore[no-untyped-call]
+            # Whoever shows cells to a person names the cell and lets it ask.
+            watched = allow_stdin and not silent and cell_id is not None
+            self._background = self._outlet(self.get_parent("shell"), silent, watched=watched)  # type: ignore[no-untyped-call]
             self._questions = self._asking() if allow_stdin else None
             options = {
                 "silent": silent,
@@ -89,9 +92,9 @@ class SandboxKernel(CommHandlers, Answers):
                 "expressions": reply.asked,
                 "stdin": self._questions is not None,
             }
-            # Whoever shows cells to a person names the cell and lets it ask.
-            watched = allow_stdin and not silent and cell_id is not None
             await self._run(code, count, reply, options, watched=watched)
+            if self._pace is not None:
+                await self._pace.wait_sent()
         if not silent and not (store_history and code.strip()):
             self.execution_count -= 1  # The base class counts every request; IPython only what goes into its history.
         return {**reply.content(), "execution_count": count}
@@ -151,7 +154,7 @@ class SandboxKernel(CommHandlers, Answers):
         if message is not None:
             outlet.put(message)
 
-    def _outlet(self, parent: dict[str, Any], silent: bool) -> iopub.Outlet:
+    def _outlet(self, parent: dict[str, Any], silent: bool, *, watched: bool = False) -> iopub.Outlet:
         """Return what sends messages about one cell, also when it has ended: its threads may go on to print."""
 
         def send(kind: str, content: dict[str, Any], **more: Any) -> None:
@@ -159,7 +162,8 @@ class SandboxKernel(CommHandlers, Answers):
                 topic = self._topic(kind)  # type: ignore[no-untyped-call]
                 self.session.send(self.iopub_socket, kind, content, parent=parent, ident=topic, **more)
 
-        return iopub.Outlet(send, parent.get("header", {}).get("msg_id", ""))
+        self._pace = pace.Pace(send) if watched else None
+        return iopub.Outlet(send if self._pace is None else self._pace.send, parent.get("header", {}).get("msg_id", ""))
 
     def _session(self) -> Session:
         if self._sandbox_session is None:
@@ -215,6 +219,8 @@ class SandboxKernel(CommHandlers, Answers):
     async def _interrupt(self, session: Session) -> None:
         if self._questions is not None:
             self._questions.close()
+        if self._pace is not None:
+            self._pace.hurry()
         await session.interrupt()
 
     async def do_shutdown(self, restart: bool) -> dict[str, Any]:
