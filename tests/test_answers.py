@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from test_kernel import Notebook
 
+from sandbox_kernel.runner import Runner
+
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:jupyter_client", "ignore:Kernel is running over TCP")
 
 CODE = """
@@ -157,6 +159,18 @@ def test_usage_is_that_of_the_sandbox(notebook: Notebook) -> None:
         assert content["kernel_cpu"] >= 0
     else:
         assert {"kernel_memory", "kernel_cpu"} & set(content) == set()
+
+
+async def test_programs_have_the_list_of_variables(runner: Runner) -> None:
+    """A session that is told to has the names of its namespace, with types and what is cheap to say of the values."""
+    session = runner.open_session()
+    session.outlines.wanted = True
+    async for _ in session.run("x = 6 * 7\nnames = ['a', 'b']"):
+        pass
+    found = session.outline().names
+    assert (found["x"].type, found["x"].text) == ("int", "42")
+    assert (found["names"].type, found["names"].length, found["names"].text) == ("list", 2, "['a', 'b']")
+    await session.close()
 
 
 def test_help_links_are_there(notebook: Notebook) -> None:
