@@ -57,9 +57,13 @@ def _explained(found: Any) -> dict[str, str]:
     return {
         "name": found.name,
         "type": found.type,
-        "signature": parts[parts.find("(") :] if "(" in parts else "",
+        "signature": _bound(parts[parts.find("(") :]) if "(" in parts else "",
         "doc": found.docstring(raw=True)[:MOST_DOC],
     }
+
+
+def _bound(parameters: str) -> str:
+    return parameters.replace("(self, ", "(", 1).replace("(self)", "()", 1)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ MOST_MEMBERS = 800
 #: Types and modules that are known at once, and how many of one outline are looked at.
 MOST_DESCRIBED = 400
 MOST_AT_ONCE = 200
+#: Of them are named to the guest with each cell.
+MOST_KNOWN = 300
 MOST_IMPORTABLE = 5000
 #: Characters of a name, of a signature, of documentation.
 NAME = 200
@@ -108,7 +110,7 @@ class Outlines:
             return None
         now = self.now
         whole = [key for table in (now.types, now.modules) for key, value in table.items() if not value.bare]
-        return [key for key in (*whole, now.mark) if key and not key.startswith(_MAIN)]
+        return [key for key in (now.mark, *whole[::-1]) if key and not key.startswith(_MAIN)][:MOST_KNOWN]
 
     def hear(self, event: wire.Outline) -> None:
         """Take what a guest said; nothing of one that was not asked."""
@@ -161,40 +163,27 @@ def _newest(before: Mapping[str, Described], said: Any) -> dict[str, Described]:
 def _each(said: Any, read_one: Callable[[Any], Any], most: int, fits: Callable[[str], bool]) -> dict[str, Any]:
     if not isinstance(said, dict):
         return {}
-    items = [
-        item for item in list(said.items())[:most] if len(item[0]) <= NAME and fits(item[0]) and _word(item[0]) == item[0]
-    ]
-    return {name: read_one(value) for name, value in items}
+    items = list(said.items())[:most]
+    return {name: read_one(value) for name, value in items if len(name) <= NAME and name.isprintable() and fits(name)}
 
 
 def _variable(said: Any) -> Variable:
     if not isinstance(said, dict):
         return Variable()
-    length = said.get("length")
-    return Variable(
-        kind=_kind(said.get("kind")),
-        type=_word(said.get("type")),
-        of=_word(said.get("of")),
-        text=_word(said.get("text")),
-        length=length if type(length) is int and 0 <= length < 2**63 else None,
-        shape=_word(said.get("shape")),
-        keys=tuple(key for key in _list(said.get("keys"), MOST_KEYS) if isinstance(key, str) and _text(key, NAME) == key),
-        attributes=_names(said.get("attributes"), MOST_KEYS),
-        signature=_word(said.get("signature"), SIGNATURE),
-        doc=_text(said.get("doc"), DOC),
-    )
+    return Variable(**{name: read_one(said[name]) for name, read_one in _FIELDS.items() if name in said})
 
 
 def _described(said: Any) -> Described:
     if not isinstance(said, dict):
         return Described()
     members = _each(said.get("members"), _member, MOST_MEMBERS, str.isidentifier)
-    return Described(_word(said.get("signature"), SIGNATURE), _text(said.get("doc"), DOC), members, said.get("bare") is True)
+    return Described(_signature(said.get("signature")), _text(said.get("doc")), members, said.get("bare") is True)
 
 
 def _member(said: Any) -> Member:
-    row = [*_list(said, 3), "", "", ""]
-    return Member(_kind(row[0]), _word(row[1], SIGNATURE), _word(row[2], SIGNATURE))
+    if not isinstance(said, list) or len(said) != 3:
+        return Member(_kind(said[0])) if isinstance(said, list) and said else Member()
+    return Member(_kind(said[0]), _signature(said[1]), _signature(said[2]))
 
 
 def _names(said: Any, most: int) -> tuple[str, ...]:
@@ -206,13 +195,49 @@ def _list(said: Any, most: int) -> list[Any]:
     return said[:most] if isinstance(said, list) else []
 
 
+def _keys(said: Any) -> tuple[str, ...]:
+    return tuple(key for key in _list(said, MOST_KEYS) if isinstance(key, str) and len(key) <= NAME and key.isprintable())
+
+
+def _attributes(said: Any) -> tuple[str, ...]:
+    return _names(said, MOST_KEYS)
+
+
+def _length(said: Any) -> int | None:
+    return said if type(said) is int and 0 <= said < 2**63 else None
+
+
 def _kind(said: Any) -> str:
     return said if isinstance(said, str) and said in KINDS else "instance"
 
 
+def _signature(said: Any) -> str:
+    return _word(said, SIGNATURE)
+
+
 def _word(said: Any, most: int = NAME) -> str:
-    return clean_word(said, most) if isinstance(said, str) else ""
+    if not isinstance(said, str):
+        return ""
+    # Nearly all are, and there are thousands of them before a reply goes out.
+    return said if len(said) <= most and said.isprintable() else clean_word(said, most)
 
 
-def _text(said: Any, most: int) -> str:
-    return clean_text(said[:most]).replace("\x1b", "") if isinstance(said, str) else ""
+def _text(said: Any) -> str:
+    if not isinstance(said, str):
+        return ""
+    said = said[:DOC]
+    return said if said.replace("\n", "").isprintable() else clean_text(said).replace("\x1b", "")
+
+
+_FIELDS: dict[str, Callable[[Any], Any]] = {
+    "kind": _kind,
+    "type": _word,
+    "of": _word,
+    "text": _word,
+    "length": _length,
+    "shape": _word,
+    "keys": _keys,
+    "attributes": _attributes,
+    "signature": _signature,
+    "doc": _text,
+}

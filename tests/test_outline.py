@@ -298,7 +298,7 @@ def test_the_outline_goes_with_the_state() -> None:
     outlines.hear(wire.Outline('{"names":{"x":{}},"modules":{"json":{"members":{"loads":[]}}}}'))
     outlines.keep(1, {1})
     outlines.hear(wire.Outline('{"names":{"x":{},"y":{}},"types":{"__main__.Foo":{},"a.B":{},"c.D":{"bare":true}}}'))
-    assert outlines.known() == ["a.B", "json"]
+    assert sorted(outlines.known() or []) == ["a.B", "json"]
     outlines.keep(2, {1, 2})
     outlines.go(1)
     assert set(outlines.now.names) == {"x"}

@@ -28,8 +28,11 @@ from typing import Any, Callable, Collection, Dict, Iterator, List, Mapping, Opt
 from . import looking, wire
 
 MOST_BYTES = 256 * 1024
-#: Processor time, so that a busy machine does not tell less. Names may take half of both.
+#: Processor time, which inside gVisor is the time of a clock. Names may take half of both.
 MOST_S = 0.05
+#: So many names, types and modules are told whatever time it takes: a busy machine tells the small namespace too.
+LEAST_NAMES = 64
+LEAST_DESCRIBED = 6
 #: Names of one namespace, keys or columns of one value, members of one class or module.
 MOST_NAMES = 1000
 MOST_KEYS = 100
@@ -68,6 +71,7 @@ class _Outline:
         self._room = MOST_BYTES - 100
         self._known = known
         self._cut = False
+        self._looked_at = 0
         self._parts: Dict[str, List[str]] = {"names": [], "types": [], "modules": []}
         self._hidden = set(hidden)
         self._classes: Dict[str, type] = {}
@@ -113,7 +117,7 @@ class _Outline:
         items.sort(key=lambda item: type(item[1]) is not types.ModuleType)  # They stand at the top of every notebook.
         self._cut = len(items) > MOST_NAMES
         for index, (name, value) in enumerate(items[:MOST_NAMES]):
-            if index % 16 == 15 and self._late(MOST_S / 2):
+            if index % 16 == 0 and index >= LEAST_NAMES and self._late(MOST_S / 2):
                 return
             entry = _plain(value) if id(type(value)) in _plain_ids else self._told(value)
             if self._room < MOST_BYTES / 2 or not self._fits("names", name, entry):
@@ -167,7 +171,8 @@ class _Outline:
     # -- what they are
 
     def _tell(self, group: str, name: str, thing: Any, members: Callable[[Any], Iterator[Tuple[str, Any]]]) -> None:
-        if self._late():
+        self._looked_at += 1
+        if self._looked_at > LEAST_DESCRIBED and self._late():
             return
         entry = _quietly(self._described, name, thing, members)
         if entry is None or self._fits(group, name, entry):
@@ -190,9 +195,7 @@ class _Outline:
 
     def _importable(self) -> List[str]:
         names = set(sys.builtin_module_names)
-        for path in list(sys.path)[:50]:
-            if self._late():
-                return []
+        for path in list(sys.path)[:20]:
             if type(path) is str:
                 names.update(_quietly(_list, path or ".") or ())
         found = sorted(name for name in names if not name.startswith("_") and name.isidentifier())[:5000]

@@ -1,0 +1,79 @@
+"""jedi in its program: what it reads, what it must not run, and how it is ended."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from sandbox_kernel import sources
+from sandbox_kernel.processes import Processes
+from sandbox_kernel.sources import Jedi, Sources
+
+
+@pytest.fixture
+async def jedi() -> AsyncIterator[Jedi]:
+    """The program, and an end to it."""
+    processes = Processes()
+    made = Jedi(processes)
+    yield made
+    await made.close()
+    await processes.close()
+
+
+async def test_it_reads_earlier_cells(jedi: Jedi) -> None:
+    """What an expression without a name is follows from the sources of earlier cells."""
+    kept = Sources()
+    kept.add("class Foo:\n    def bar(self, a, b=2):\n        'What bar does.'\ndef make():\n    return Foo()\n%time 1")
+    code = "make().ba"
+    found = await jedi.ask("complete", kept.before(code, len(code)), 60)
+    assert found == [["bar", "function", ""]]
+    said = await jedi.ask("explain", kept.before("make().bar", 10), 60)
+    assert said == {"name": "bar", "type": "function", "signature": "(a, b=2)", "doc": "What bar does."}
+    assert await jedi.ask("explain", ("nothing", 1, 3), 60) is None
+
+
+async def test_nothing_beside_the_notebook_is_seen_or_run(
+    jedi: Jedi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Modules in the notebook's folder, jedi's own name among them, are neither imported nor read."""
+    mark = f"open({str(tmp_path / 'ran')!r}, 'w')"
+    for name in ("evil", "jedi", "parso", "json", "sitecustomize"):
+        (tmp_path / f"{name}.py").write_text(f"{mark}\ndef from_here(): pass\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert not {"", str(tmp_path)} & set(sources.paths())
+    code = "import evil\nevil.from_"
+    assert await jedi.ask("complete", (code, 2, 10), 60) == []
+    hostile = f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\nimport evil, json\njson.from_"
+    assert await jedi.ask("complete", (hostile, 4, 10), 60) == []
+    assert await jedi.ask("complete", ("import json\njson.loa", 2, 8), 60) == [
+        ["load", "function", ""],
+        ["loads", "function", ""],
+    ]
+    assert not (tmp_path / "ran").exists()
+
+
+async def test_what_is_slow_is_ended(jedi: Jedi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A question without an answer in time has none; the program is ended, and the next question has another one."""
+    slow = tmp_path / "slow.py"
+    slow.write_text("import time\ntime.sleep(600)\n")
+    monkeypatch.setattr(sources, "ANSWER_S", 0.2)
+    with monkeypatch.context() as patch:
+        patch.setattr(sources.jedi_worker, "__file__", str(slow))
+        assert await jedi.ask("complete", ("x", 1, 1), 60) is None
+    monkeypatch.setattr(sources, "ANSWER_S", 60)
+    assert await jedi.ask("complete", ("zi", 1, 2), 60) == [["zip", "class", ""]]
+
+
+async def test_what_is_no_answer_is_none(jedi: Jedi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that ends, or says what is no JSON, gives no answer."""
+    for text in ("", "print('{', flush=True)\nimport time\ntime.sleep(600)\n"):
+        other = tmp_path / "other.py"
+        other.write_text(text)
+        with monkeypatch.context() as patch:
+            patch.setattr(sources.jedi_worker, "__file__", str(other))
+            assert await jedi.ask("complete", ("x", 1, 1), 60) is None
