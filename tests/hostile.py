@@ -91,8 +91,8 @@ def filled(value, name):
 """
 
 
-def reach(lab: Lab, notebook: Notebook) -> set[str]:
-    """Show every attack, click on everything in it, and return the names of those that reached the server or the user."""
+def reach(lab: Lab, notebook: Notebook) -> dict[str, str]:
+    """Show every attack, click on everything in it, and return those that reached the server or the user, and how."""
     first = len(lab.requests)
     lab.dialogs.clear()
     notebook.run(_TOOLS)
@@ -111,14 +111,17 @@ def reach(lab: Lab, notebook: Notebook) -> set[str]:
             "    display(getattr(ipywidgets, kind)(**{key: filled(value, name) for key, value in traits.items()}))"
         ),
         notebook.run("print(fill('\\x1b[31m<script>{js}</script><img src=\"data:,\" onerror=\"{js}\">', 'print'))"),
-        notebook.run("raise ValueError(fill('<script>{js}</script><img src=\"data:,\" onerror=\"{js}\">', 'error'))"),
+        # No path in it: JupyterLab itself makes a link of each path in a traceback, and asks the server where it leads.
+        notebook.run(
+            "raise ValueError(fill('<script>alert(`{mark}`)</script><img src=\"data:,\" onerror=alert(`{mark}`)>', 'error'))"
+        ),
     ]
     for cell in cells:
         _use(cell)
     notebook.run("1")
     _wait_for_what_was_asked(notebook)
     words = [*lab.requests[first:], *lab.dialogs, *notebook.page.locator(".Toastify").all_inner_texts()]
-    return {name for word in words for name in re.findall(rf"{MARK}-(\w+)", word)}
+    return {name: word for word in words for name in re.findall(rf"{MARK}-(\w+)", word)}
 
 
 def _use(cell: Cell) -> None:

@@ -25,7 +25,7 @@ from playwright.sync_api import Browser, BrowserContext, Dialog, Locator, Page, 
 CHROMIUM = shutil.which("chromium")
 #: Screenshots, and the server's log.
 ARTIFACTS = Path(os.environ.get("SANDBOX_KERNEL_ARTIFACTS") or REPOSITORY / "build" / "screenshots")
-PATIENCE_MS = 60_000
+PATIENCE_MS = int(os.environ.get("PATIENCE", "60000"))
 #: What Chromium does of its own accord and a test does not need. A container has neither a user namespace nor a GPU for it.
 SWITCHES = [
     "--no-sandbox",
