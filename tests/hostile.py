@@ -70,7 +70,7 @@ WIDGETS = {
 }
 
 #: Those that a front end which trusts the kernel lets through.
-WORKS_WITH_IPYKERNEL = {"script", "onerror", "image", "iframe", "click", "javascript", "widget"}
+WORKS_WITH_IPYKERNEL = frozenset({"script", "onerror", "image", "iframe", "click", "javascript", "widget"})
 
 # The mark stands in no source, so that neither the notebook nor the server's log has it from there.
 _TOOLS = f"""
@@ -91,23 +91,27 @@ def filled(value, name):
 """
 
 
-def reach(lab: Lab, notebook: Notebook) -> dict[str, str]:
-    """Show every attack, click on everything in it, and return those that reached the server or the user, and how."""
+def reach(lab: Lab, notebook: Notebook, only: frozenset[str] | None = None) -> dict[str, str]:
+    """Show each attack, click on everything in it, and return those that reached the server or the user, and how."""
+    markup, bundles, widgets = (
+        {name: attack for name, attack in table.items() if only is None or name in only}
+        for table in (MARKUP, BUNDLES, WIDGETS)
+    )
     first = len(lab.requests)
     lab.dialogs.clear()
     notebook.run(_TOOLS)
     cells = [
         notebook.run(
-            f"for name, template in {MARKUP!r}.items():\n"
+            f"for name, template in {markup!r}.items():\n"
             "    display(Hostile({'text/plain': name, 'text/html': fill(template, name)}, {}))\n"
             "    display(Hostile({'text/html': fill(template, name)}, {'isolated': True, 'text/html': {'isolated': True}}))"
         ),
         notebook.run(
-            f"for name, data in {BUNDLES!r}.items():\n"
+            f"for name, data in {bundles!r}.items():\n"
             "    display(Hostile({fill(kind, name): fill(text, name) for kind, text in data.items()}, {}))"
         ),
         notebook.run(
-            f"import ipywidgets\nfor name, (kind, traits) in {WIDGETS!r}.items():\n"
+            f"import ipywidgets\nfor name, (kind, traits) in {widgets!r}.items():\n"
             "    display(getattr(ipywidgets, kind)(**{key: filled(value, name) for key, value in traits.items()}))"
         ),
         notebook.run("print(fill('\\x1b[31m<script>{js}</script><img src=\"data:,\" onerror=\"{js}\">', 'print'))"),

@@ -136,6 +136,7 @@ class Notebook:
         self.page = page
         self.panel = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
         self.cells = self.panel.locator(".jp-Notebook-cell")
+        self.kernels: set[str] = set()
         self.status = page.locator("#jp-bottom-panel").get_by_text(re.compile(rf"^{re.escape(kernel)} \| "))
 
     def write(self, code: str) -> Cell:
@@ -208,11 +209,13 @@ class Lab:
 
     def open(self, kernel: str) -> Notebook:
         """Open the launcher, as on the first visit, and a new notebook by the kernel's card in it."""
+        before = self._kernels()
         page = self.context.new_page()
         page.goto(f"{self.server.url}lab?reset&token={self.server.token}")
         page.locator(f'.jp-LauncherCard[data-category="Notebook"][title="{kernel}"]').click()
         notebook = Notebook(page, kernel)
         notebook.wait_until_idle()
+        notebook.kernels = self._kernels() - before
         expect(notebook.cells).to_have_count(1)
         self._show_toolbar(notebook)
         return notebook
@@ -231,11 +234,18 @@ class Lab:
         wait_until(is_there, "a toolbar with all buttons", PATIENCE_MS / 1000)
 
     def close(self, notebook: Notebook) -> None:
-        """Close the page and end all kernels."""
+        """Close the page of a notebook and end its kernel."""
         notebook.page.close()
-        allowed = {"Authorization": f"token {self.server.token}"}
-        for kernel in self.context.request.get(f"{self.server.url}api/kernels", headers=allowed).json():
-            self.context.request.delete(f"{self.server.url}api/kernels/{kernel['id']}", headers=allowed)
+        for kernel in notebook.kernels:
+            self.context.request.delete(f"{self.server.url}api/kernels/{kernel}", headers=self._allowed())
+
+    def _kernels(self) -> set[str]:
+        """Return the ids of the kernels that run."""
+        answer = self.context.request.get(f"{self.server.url}api/kernels", headers=self._allowed())
+        return {kernel["id"] for kernel in answer.json()}
+
+    def _allowed(self) -> dict[str, str]:
+        return {"Authorization": f"token {self.server.token}"}
 
     def strangers(self) -> list[str]:
         """Return the requests that went to anybody but the server."""
