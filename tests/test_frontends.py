@@ -31,7 +31,7 @@ CELLS = [
 ]
 
 COMMANDS = {
-    "nbconvert": "-m nbconvert --to notebook --execute in.ipynb --output out.ipynb --ExecutePreprocessor.kernel_name={kernel}",
+    "nbconvert": "-m nbconvert --execute --to notebook in.ipynb --output out --ExecutePreprocessor.kernel_name={kernel}",
     "papermill": "-m papermill in.ipynb out.ipynb --kernel {kernel} --parameters bees 5 --no-progress-bar",
     "nbclient": "-m jupyter execute in.ipynb --kernel_name={kernel} --output=out",
 }
