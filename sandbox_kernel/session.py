@@ -42,6 +42,7 @@ class Session:
         self._count = 0
         self._sandboxes = 0
         self._running: set[Execution] = set()
+        self._closed = False
 
     @property
     def count(self) -> int:
@@ -53,8 +54,10 @@ class Session:
 
         ``timeout_s`` None means the setting, infinity no limit. ``label`` is what the user
         calls the cell; None: its number in the session. The other options are those of
-        :class:`.guest.wire.Cell`. Raises ConfigurationError for what cannot be a cell.
+        :class:`.guest.wire.Cell`. Raises ConfigurationError for what cannot be a cell, or when the session is closed.
         """
+        if self._closed:
+            raise ConfigurationError("This session is closed.", "Open another.")
         if not isinstance(code, str):
             raise ConfigurationError(f"The code of a cell is text, not {type(code).__name__}.", "Decode it first.")
         self._count += 1
@@ -122,4 +125,5 @@ class Session:
 
     async def close(self) -> None:
         """End the session. May be called twice."""
+        self._closed = True
         await self.interrupt()
