@@ -231,11 +231,21 @@ async def runner(options: list[str]) -> AsyncIterator[Runner]:
     await made.close()
 
 
+def install_kernel(options: list[str], prefix: Path) -> str:
+    """Install a kernel with these settings below ``prefix`` and return its name. It is found by :func:`jupyter_path`."""
+    backend = options[0].split("=")[1]
+    command = [sys.executable, "-m", "sandbox_kernel.cli", "install", f"--backend={backend}", f"--prefix={prefix}"]
+    subprocess.run([*command, *options[1:]], check=True, capture_output=True, timeout=60)
+    return f"sandbox-{backend}"
+
+
+def jupyter_path(prefix: Path) -> str:
+    """Return the JUPYTER_PATH that shows the kernels installed below ``prefix``."""
+    return str(prefix / "share" / "jupyter")
+
+
 @pytest.fixture
 def kernel_name(options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """An installed kernel of one backend after the other, by its name."""
-    backend = options[0].split("=")[1]
-    command = [sys.executable, "-m", "sandbox_kernel.cli", "install", f"--backend={backend}", f"--prefix={tmp_path}"]
-    subprocess.run([*command, *options[1:]], check=True, capture_output=True, timeout=60)
-    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share" / "jupyter"))
-    return f"sandbox-{backend}"
+    monkeypatch.setenv("JUPYTER_PATH", jupyter_path(tmp_path))
+    return install_kernel(options, tmp_path)
