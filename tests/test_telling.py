@@ -243,7 +243,10 @@ async def test_an_interrupt_of_the_cells_own_is_an_error() -> None:
 
 async def test_the_real_guest(tmp_path: Path) -> None:
     """The guest we ship does what the scripted ones do: answers, interrupt and time limit."""
-    backends = [ChildBackend(tmp_path / name) for name in ("asks", "loops")]
+    folders = [tmp_path / name for name in ("asks", "loops")]
+    for folder in folders:
+        folder.mkdir()
+    backends = [ChildBackend(folder) for folder in folders]
     try:
         code = "name = input('name? ')\nprint('hello', flush=True)\nwhile True: pass"
         execution = execution_on(backends[0], code=code, stdin=True)
