@@ -100,8 +100,8 @@ async def test_a_timeout_keeps_the_partial_output(runner: Runner) -> None:
     assert time.monotonic() - began - execution.timings.started_s < 5
 
 
-async def test_an_interrupt_ends_the_cell_at_once(runner: Runner) -> None:
-    """An interrupted cell ends as KeyboardInterrupt, even one that ignores signals."""
+async def test_an_interrupt_ends_the_cell(runner: Runner) -> None:
+    """An interrupted cell ends as KeyboardInterrupt; one that ignores signals does when its grace is over."""
     session = runner.open_session()
     events: list[wire.Event] = []
     interrupted = 0.0
@@ -111,7 +111,7 @@ async def test_an_interrupt_ends_the_cell_at_once(runner: Runner) -> None:
         if isinstance(event, wire.Stream) and not interrupted:
             interrupted = time.monotonic()
             await session.interrupt()
-    assert time.monotonic() - interrupted < 2
+    assert time.monotonic() - interrupted < 5
     assert events[-2] == wire.Error("KeyboardInterrupt", ROLLED_BACK, [f"KeyboardInterrupt: {ROLLED_BACK}"])
     assert finished(events).outcome == "interrupted"
 

@@ -650,9 +650,12 @@ async def test_what_is_no_frame_is_passed_on_as_noise() -> None:
 
 
 async def test_a_frame_that_forges_an_interrupt_is_not_believed() -> None:
-    """Only the host knows of interrupts; a guest that says so is not understood, and that is told."""
-    events = await play(ScriptedSandbox(*a_cell(wire.Finished("interrupted", 130), OK)))
-    assert [wire.Gap(2, 2), OK] == events
+    """Only the host knows of interrupts: a guest that says so without having been told to stop has failed."""
+    finished, error = wire.Finished("interrupted", 130), wire.Error("KeyboardInterrupt", "", ["KeyboardInterrupt"])
+    told, believed = await play(ScriptedSandbox(*a_cell(finished)))
+    assert (told.name, believed.outcome) == ("CellDied", "error")
+    told, believed = await play(ScriptedSandbox(*a_cell(error, finished)))
+    assert (told, believed.outcome) == (error, "error")
 
 
 # -- giving back -------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 from jupyter_core.utils import ensure_event_loop
 
-from sandbox_kernel.outcomes import ROLLED_BACK
+from sandbox_kernel.outcomes import KEPT
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:jupyter_client", "ignore:Kernel is running over TCP")
 
@@ -139,8 +139,9 @@ def test_a_timeout_is_an_error_reply(kernel_name: str, tmp_path: Path) -> None:
     notebook = Notebook(kernel_name)
     try:
         messages, reply = notebook.run("print('before')\nwhile True: pass")
-        value = f"The cell was ended after 1 s. Runner.timeout_s sets the limit. {ROLLED_BACK}"
-        error = {"ename": "CellTimeout", "evalue": value, "traceback": [f"CellTimeout: {value}"]}
+        value = f"The cell was ended after 1 s. Runner.timeout_s sets the limit. {KEPT}"
+        where = ["Traceback (most recent call last):", '  File "Cell In[1]", line 2, in <module>', "    while True: pass"]
+        error = {"ename": "CellTimeout", "evalue": value, "traceback": [*where, f"CellTimeout: {value}"]}
         assert messages == [("stream", {"name": "stdout", "text": "before\n"}), ("error", error)]
         assert reply == {"status": "error", "execution_count": 1, **error}
         assert notebook.run("1")[1]["status"] == "ok"

@@ -262,8 +262,10 @@ async def test_a_part_that_was_changed_on_the_host_is_refused(places: Path, sess
 
 # -- going back --------------------------------------------------------------------------------------------------------
 
+#: It is killed at its limit: who hears the interrupt ends by it and keeps its state.
+DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 ENDS = {
-    "timeout": ("x = 2\nwhile True: pass", "timeout"),
+    "timeout": (f"x = 2\n{DEAF}\nwhile True: pass", "timeout"),
     "exit": ("x = 2\nimport os; os._exit(3)", "error"),
     "out of memory": ("x = 2\ny = [bytearray(b'1') * 2**26 for _ in range(40)]", "out_of_memory"),
 }
@@ -554,7 +556,7 @@ async def test_sandboxes_see_their_own_folder_of_a_workspace(volume: Volume, mak
     look = "import os; sorted(name for name in os.listdir('/opt/sandbox-parts'))"
     assert set(json.loads((await value(one, look)).replace("'", '"'))).isdisjoint(parts(two))
     fork = await one.fork()
-    assert (await run(one, "x = 5\nwhile True: pass", timeout_s=3.0)).outcome == "timeout"
+    assert (await run(one, f"x = 5\n{DEAF}\nwhile True: pass", timeout_s=3.0)).outcome == "timeout"
     assert await value(one, "x") == "1"
     assert await value(fork, "x") == "1"
     with pytest.raises(StateNotSaved, match="workspace"):

@@ -406,16 +406,26 @@ def test_the_guests_name_follows_its_content() -> None:
 
 
 def test_the_mailbox() -> None:
-    """A cell is an immutable ConfigMap of one binary file, owned by its Job and by nobody else."""
+    """A cell is a ConfigMap of one binary file, owned by its Job and by nobody else."""
     message = b'["cell",{"number":1}]\xff'
     expected = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": "sandbox-0a1b2c3d4e-7-mail", "labels": LABELS, "ownerReferences": [OWNER]},
-        "immutable": True,
         "binaryData": {"0.json": base64.b64encode(message).decode()},
     }
     assert configmaps.mail_config_map(message, CREATED) == expected
+
+
+def test_more_mail() -> None:
+    """A further message is a patch that adds it and takes the cell out; of a long talk the last three messages stay."""
+    mailbox = configmaps.mail_config_map(b"cell", CREATED)["binaryData"]
+    for number in range(1, 10):
+        message = b"x" * number
+        patch = configmaps.more_mail(number, message)
+        assert patch["binaryData"][f"{number}.json"] == base64.b64encode(message).decode()
+        mailbox = {key: value for key, value in (mailbox | patch["binaryData"]).items() if value is not None}
+        assert list(mailbox) == [f"{kept}.json" for kept in range(max(1, number - 2), number + 1)]
 
 
 def test_what_a_mailbox_holds() -> None:

@@ -85,8 +85,26 @@ def test_a_session_that_keeps_state_says_that_it_goes_back(finished: wire.Finish
 def test_every_bad_outcome_of_a_guest_is_explained(outcome: str) -> None:
     """Whatever a guest may say of a bad end has a name and a text."""
     error = outcomes.explain(wire.Finished(outcome), wire.Cell(1, ""), LIMITS)
-    assert error.name.startswith("Cell")
-    assert error.value
+    assert error.name.startswith("Cell") or outcome == "interrupted"
+    assert error.value or outcome == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("lines", "kept"),
+    [
+        (["Traceback:", "  here", "KeyboardInterrupt"], ["Traceback:", "  here"]),
+        (["Traceback:", "  here", "\x1b[31mKeyboardInterrupt\x1b[39m: "], ["Traceback:", "  here"]),
+        (["a traceback\nin one piece\nKeyboardInterrupt"], ["a traceback\nin one piece\nKeyboardInterrupt"]),
+        ([], []),
+    ],
+)
+def test_a_time_limit_tells_where_the_cell_was(lines: list[str], kept: list[str]) -> None:
+    """A cell that was stopped inside has the traceback of where it was, under the name of its limit."""
+    where = wire.Error("KeyboardInterrupt", "", lines)
+    finished = wire.Finished("timeout", 124, lives=True)
+    error = outcomes.explain(finished, wire.Cell(1, "", timeout_s=2.0), LIMITS, where, rolls_back=True)
+    value = f"The cell was ended after 2 s. Runner.timeout_s sets the limit. {outcomes.KEPT}"
+    assert error == wire.Error("CellTimeout", value, [*kept, f"CellTimeout: {value}"])
 
 
 BESIDE = ["data.csv", "folder"]

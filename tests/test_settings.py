@@ -21,6 +21,7 @@ from sandbox_kernel.settings import check_options, from_files, from_keywords, fr
 NAMES = {
     "Runner": [
         *("backend_name", "timeout_s", "start_timeout_s", "memory_mib", "cpu_millis", "processes", "disk_mib", "output_mib"),
+        *("interrupt_grace_s", "answer_timeout_s"),
         *("state", "history_points", "history_mib", "widgets"),
     ],
     "LocalBackend": ["runsc", "python", "mounts", "environment", "preload", "home"],
@@ -333,6 +334,8 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
         "processes": 100,
         "disk_mib": 512,
         "output_mib": 8.0,
+        "interrupt_grace_s": 3.0,
+        "answer_timeout_s": 3600.0,
         "state": "",
         "history_points": 20,
         "history_mib": 2048.0,

@@ -16,7 +16,7 @@ from sandbox_kernel.errors import StateUnusable
 from sandbox_kernel.executors import Result, SandboxExecutor
 from sandbox_kernel.executors.plain import AgentSession
 from sandbox_kernel.guest import wire
-from sandbox_kernel.outcomes import ROLLED_BACK
+from sandbox_kernel.outcomes import KEPT, ROLLED_BACK
 
 
 @pytest.fixture(autouse=True)
@@ -158,16 +158,33 @@ async def interrupted(session: AgentSession, code: str) -> Result:
     ],
 )
 async def test_a_cell_that_is_ended_is_taken_back(state: str, end: str, outcome: str) -> None:
-    """A cell that does not end by itself leaves nothing: the next has the state from before it, and the user reads that."""
+    """A cell that is killed leaves nothing: the next has the state from before it, and the user reads that."""
     async with a_session(state, memory_mib=1024, timeout_s=20.0) as session:
         assert (await session.run("x = [1]\nopen('a', 'w').write('before')")).ok
-        code = f"x.append(2)\nopen('a', 'w').write('during')\nprint('go', flush=True)\n{end}"
+        deaf = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+        code = f"{deaf}\nx.append(2)\nopen('a', 'w').write('during')\nprint('go', flush=True)\n{end}"
         if outcome == "interrupted":
             result = await interrupted(session, code)
         else:
             result = await session.run(code, timeout_s=2.0 if outcome == "timeout" else None)
         assert (result.outcome, result.stdout) == (outcome, "go\n")
         assert result.error is not None and result.error.value.endswith(ROLLED_BACK)
+        assert await value(session, "x, open('a').read()") == "([1], 'before')"
+        assert await settled(session) == []
+
+
+@pytest.mark.parametrize(("end", "outcome"), [("while True: pass", "timeout"), ("time.sleep(600)", "interrupted")])
+async def test_a_cell_that_is_stopped_inside_keeps_its_state(state: str, end: str, outcome: str) -> None:
+    """What a cell did before its time limit or an interrupt ended it inside stays, and can be taken back."""
+    async with a_session(state, timeout_s=60.0) as session:
+        assert (await session.run("import time\nx = [1]\nopen('a', 'w').write('before')")).ok
+        code = f"x.append(2)\nopen('a', 'w').write('during')\nprint('go', flush=True)\n{end}"
+        result = await (session.run(code, timeout_s=2.0) if outcome == "timeout" else interrupted(session, code))
+        assert (result.outcome, result.stdout) == (outcome, "go\n")
+        assert result.error is not None and end in result.error.traceback
+        assert (KEPT in result.error.value) is (outcome == "timeout")
+        assert await value(session, "x, open('a').read()") == "([1, 2], 'during')"
+        await session.undo(2)
         assert await value(session, "x, open('a').read()") == "([1], 'before')"
         assert await settled(session) == []
 
