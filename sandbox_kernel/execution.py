@@ -15,9 +15,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from . import outcomes
-from .backends.base import Ending
+from .backends.base import Ending, Sandbox
 from .conversation import Conversation
-from .errors import BackendError, SandboxError, SandboxLost, SandboxRefused
+from .errors import BackendError, SandboxError, SandboxGone, SandboxLost, SandboxRefused
 from .guest import wire
 from .limits import Limits
 
@@ -56,6 +56,7 @@ class Execution:
         ended: Callable[[Execution], None],
         *,
         rolls_back: bool = False,
+        acquire_again: Callable[[Conversation], Awaitable[Conversation]] | None = None,
     ) -> None:
         self.cell = cell
         #: What the user calls the cell.
@@ -66,14 +67,21 @@ class Execution:
         self.finished: wire.Finished | None = None
         self._limits = limits
         self._acquire = acquire
+        self._acquire_again = acquire_again
         self._ended = ended
         self._rolls_back = rolls_back
         self._starting: asyncio.Task[Conversation] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._killed_for: str | None = None
+        #: From here on the sandbox may have the cell.
+        self._sent = False
         self._delivered = False
         self._delivery_error: SandboxError | None = None
+        self._delivering: asyncio.Task[None] | None = None
+        #: What ended the conversation, when it was no end of its own.
+        self._problem: BackendError | None = None
+        self._gap = False
 
     async def interrupt(self) -> None:
         """End the cell now; the events end with the outcome ``interrupted``. May be called at any time."""
@@ -120,31 +128,72 @@ class Execution:
             self._ended(self)
 
     async def _events(self) -> AsyncIterator[wire.Event]:
-        self._arm(self._limits.start_s, "not ready")
-        if await self._start():
-            assert self.conversation is not None
-            self._tasks.append(asyncio.ensure_future(self._deliver(self.conversation)))
-            said = self.conversation.attach()
-            try:
-                async for event in said:
-                    if isinstance(event, wire.Started):
-                        self._on_started()
-                    else:
+        if await self._start(self._acquire()):
+            async for event in self._listen():
+                yield event
+            if await self._never_ran():
+                # The next one is started for this cell, so there is no third.
+                assert self.conversation is not None and self._acquire_again is not None
+                self._forget_delivery()
+                if await self._start(self._acquire_again(self.conversation)):
+                    async for event in self._listen():
                         yield event
-            except BackendError as error:
-                known = self._as_known(error)
-                if known is error:
-                    raise
-                raise known from error
-            finally:
-                await said.aclose()
+        if self._problem is not None:
+            known = self._as_known(self._problem)
+            if known is self._problem:
+                raise known
+            raise known from self._problem
         yield await self._end()
 
-    async def _start(self) -> bool:
-        """Get the sandbox; False when we were ended before there was one to listen to."""
-        if self._killed_for:
+    async def _listen(self) -> AsyncIterator[wire.Event]:
+        """Deliver the cell to the sandbox that there is, and yield what it says."""
+        assert self.conversation is not None
+        self._delivering = asyncio.ensure_future(self._deliver(self.conversation))
+        self._tasks.append(self._delivering)
+        said = self.conversation.attach()
+        try:
+            async for event in said:
+                self._gap = self._gap or isinstance(event, wire.Gap)
+                if isinstance(event, wire.Started):
+                    self._on_started()
+                else:
+                    yield event
+        except BackendError as error:
+            self._problem = error
+        finally:
+            await said.aclose()
+
+    async def _never_ran(self) -> bool:
+        """Tell whether it is certain that a sandbox which was started ahead has ended without having taken the cell."""
+        conversation = self.conversation
+        if self._acquire_again is None or conversation is None or not conversation.ahead or self._delivering is None:
             return False
-        self._starting = asyncio.ensure_future(self._acquire())
+        # Who is about to deliver has done so then, or sees that it has ended.
+        await asyncio.wait({self._delivering}, timeout=GRACE_S)
+        if self._killed_for or self._gap or self.timings.started_s is not None or not self._delivering.done():
+            return False
+        if not self._sent and conversation.ready.result():
+            return True
+        if self._problem is not None:  # What kept it from getting ready would keep the next one, too.
+            return False
+        assert conversation.sandbox is not None
+        ending = await conversation.sandbox.ending()
+        return not self._killed_for and (ending.heard_all if self._sent else ending.outcome != "refused")
+
+    def _forget_delivery(self) -> None:
+        self._sent = self._delivered = False
+        self._problem = self._delivery_error = None
+        self._disarm()
+        for task in self._tasks:
+            task.cancel()
+        self._tasks.clear()
+
+    async def _start(self, acquire: Awaitable[Conversation]) -> bool:
+        """Get the sandbox; False when we were ended before there was one to listen to."""
+        self._starting = asyncio.ensure_future(acquire)
+        if self._killed_for:
+            self._starting.cancel()
+        self._arm(self._limits.start_s, "not ready")
         try:
             self.conversation = await self._starting
         except asyncio.CancelledError:
@@ -159,19 +208,33 @@ class Execution:
 
     async def _deliver(self, conversation: Conversation) -> None:
         await asyncio.wait({conversation.ready})
-        if not conversation.ready.result():
+        if not conversation.ready.result() or (conversation.ahead and conversation.ended):
             return  # The end of the events tells why.
         self.timings.ready_s = self._elapsed()
         assert conversation.sandbox is not None
         try:
+            self._sent = True
             await conversation.sandbox.deliver(wire.dump(self.cell))
             self._delivered = True
+            self._tasks.append(asyncio.ensure_future(self._remind(conversation.sandbox)))
+        except SandboxGone as error:
+            self._sent = False
+            self._delivery_error = error
+            await conversation.kill()
+        except SandboxError as error:
+            await self._not_delivered(error)
+
+    async def _remind(self, sandbox: Sandbox) -> None:
+        try:
             while True:
                 await asyncio.sleep(REMIND_S)
-                await conversation.sandbox.remind()
+                await sandbox.remind()
         except SandboxError as error:
-            self._delivery_error = self._as_known(error)
-            await self._kill("not delivered")
+            await self._not_delivered(error)
+
+    async def _not_delivered(self, error: SandboxError) -> None:
+        self._delivery_error = self._as_known(error)
+        await self._kill("not delivered")
 
     def _as_known(self, error: SandboxError) -> SandboxError:
         """Return what an error means now: a refusal says that nothing was run, which a delivered cell may have been."""

@@ -50,6 +50,7 @@ class SandboxKernel(Kernel):
         self._runner: Runner | None = None
         self._sandbox_session: Session | None = None
         self._main_loop: asyncio.AbstractEventLoop | None = None
+        self._ended = False
         self._background = self._outlet({}, silent=True)
 
     @property
@@ -124,11 +125,23 @@ class SandboxKernel(Kernel):
         if self._sandbox_session is None:
             self._main_loop = asyncio.get_running_loop()
             self._runner = Runner(parent=self)
-            session = self._sandbox_session = self._runner.open_session()
+            session = self._sandbox_session = self._runner.open_session(standby=1)
             if isinstance(session, LastingSession):
                 session.background = self._show_later
                 session.tell = self._tell
         return self._sandbox_session
+
+    async def kernel_info_request(self, stream: Any, ident: Any, parent: Any) -> None:
+        """Answer; then there is time to start the first sandbox ahead. It comes on two threads."""
+        await super().kernel_info_request(stream, ident, parent)  # type: ignore[no-untyped-call]
+        self.io_loop.add_callback(self._prepare)
+
+    async def _prepare(self) -> None:
+        if self._sandbox_session is None and not self._ended:
+            try:
+                self._session().prepare()
+            except SandboxError as error:  # The first cell says it to the user.
+                self.log.info("No sandbox is started ahead: %s", error)
 
     def _show_later(self, event: wire.Event) -> None:
         """Show what a thread of an earlier cell says between two cells, with the last one."""
@@ -172,6 +185,7 @@ class SandboxKernel(Kernel):
 
     async def do_shutdown(self, restart: bool) -> dict[str, Any]:
         """End what runs and leave nothing. Comes on the control thread."""
+        self._ended = True
         runner, loop = self._runner, self._main_loop
         self._runner = self._sandbox_session = None
         if runner is not None and loop is not None:

@@ -14,6 +14,7 @@ from .errors import ConfigurationError, StateUnusable
 from .execution import Execution
 from .guest import wire
 from .limits import Limits, is_amount
+from .standby import NONE, Setup, Standbys, Terms
 from .state.exact import BaseImages
 
 
@@ -32,6 +33,7 @@ class Session:
         limits: Callable[[], Limits],
         timeout_s: Callable[[], float | None],
         close_later: Callable[[Conversation], None],
+        terms: Terms = NONE,
     ) -> None:
         self.id = secrets.token_hex(5)
         self._backend = backend
@@ -43,6 +45,8 @@ class Session:
         self._sandboxes = 0
         self._running: set[Execution] = set()
         self._closed = False
+        self._terms = terms
+        self._standbys = Standbys(terms, self._setup, self._start_ahead, close_later)
 
     @property
     def count(self) -> int:
@@ -69,14 +73,35 @@ class Session:
             raise ConfigurationError(f"{limit_s!r} cannot be a timeout.", "It is a number of seconds, 0 or more.")
         cell = wire.Cell(self._count, code, timeout_s=limit_s, output_bytes=limits.output_bytes, **options)
         acquire = functools.partial(self._acquire, limits, limit_s)
-        execution = Execution(cell, limits, acquire, self._ended, rolls_back=self.mode != "fresh")
+        again = functools.partial(self._acquire_again, limits, limit_s)
+        execution = Execution(cell, limits, acquire, self._ended, rolls_back=self.mode != "fresh", acquire_again=again)
         execution.label = str(self._count) if label is None else label
         self._running.add(execution)
         return execution
 
     async def _acquire(self, limits: Limits, timeout_s: float | None) -> Conversation:
         """Return a sandbox for one cell."""
+        conversation = await self._standbys.take(Setup(limits, timeout_s, self._terms.backend()))
+        if conversation is None:
+            conversation = await self._start(self._request(limits, timeout_s))
+        # Not now: what starts would be in the way of what is delivered.
+        conversation.began.add_done_callback(lambda _: self.prepare())
+        return conversation
+
+    async def _acquire_again(self, limits: Limits, timeout_s: float | None, lost: Conversation) -> Conversation:
+        """Return another sandbox for a cell; ``lost``, which was started ahead, ended without having taken it."""
+        self._close_later(lost)
         return await self._start(self._request(limits, timeout_s))
+
+    def prepare(self) -> None:
+        """Start ahead what the settings say. The next cell does it too."""
+        self._standbys.fill()
+
+    def _setup(self) -> Setup:
+        return Setup(self._limits(), self._timeout_s(), self._terms.backend())
+
+    async def _start_ahead(self, setup: Setup, idle_s: float) -> Conversation:
+        return await self._start(dataclasses.replace(self._request(setup.limits, setup.timeout_s), idle_s=idle_s))
 
     def _request(self, limits: Limits, timeout_s: float | None) -> Request:
         self._sandboxes += 1
@@ -127,3 +152,4 @@ class Session:
         """End the session. May be called twice."""
         self._closed = True
         await self.interrupt()
+        await self._standbys.close()

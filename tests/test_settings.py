@@ -21,7 +21,7 @@ from sandbox_kernel.settings import check_options, from_files, from_keywords, fr
 NAMES = {
     "Runner": [
         *("backend_name", "timeout_s", "start_timeout_s", "memory_mib", "cpu_millis", "processes", "disk_mib", "output_mib"),
-        *("state", "history_points", "history_mib"),
+        *("state", "history_points", "history_mib", "standby", "standby_idle_s"),
     ],
     "LocalBackend": ["runsc", "python", "mounts", "environment", "preload", "home"],
     "KubernetesBackend": [
@@ -335,6 +335,8 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
         "state": "",
         "history_points": 20,
         "history_mib": 2048.0,
+        "standby": None,
+        "standby_idle_s": 600.0,
     }
     assert (LocalBackend().mounts, LocalBackend().environment) == ([], {})
     assert KubernetesBackend().runtime_class == "gvisor"

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import BackendError, ConfigurationError, SandboxRefused, StateNotSaved, StateUnusable
+from ..errors import BackendError, ConfigurationError, SandboxGone, SandboxRefused, StateNotSaved, StateUnusable
 from . import configmaps, manifests, podstatus
 from .base import Ending, Request, Snapshot
 from .cluster import ApiError, Cluster, hang_up, translated
@@ -37,6 +38,8 @@ ENDING_S = 10.0
 TRIES = 3
 #: Frames that begin the guest's word that the state is out. A hint: whoever forges one is let live for a moment longer.
 _CARRIED_OUT = re.compile(rb'sk1 [0-9]+ [+.] \["saved",')
+#: The first frame of all: a log that was read from its beginning has it.
+_FIRST = b"sk1 0 "
 #: Events of a pod that has its volumes.
 _MOUNTED = ("Pulling", "Pulled", "Created", "Started")
 
@@ -75,6 +78,9 @@ class JobSandbox:
         #: Names of the ConfigMaps that its pod mounts, but for the mailbox.
         self.shares: frozenset[str] = frozenset()
         self._carried_out = False
+        #: Whether the newest reading of the log went from its first frame to its end.
+        self._read_whole = False
+        self._heard_all = False
         self._parted = False
         self._killed = False
         self._deleted = False
@@ -140,8 +146,10 @@ class JobSandbox:
             await self._wait_until_it_runs()
             ended = False
             while not self._killed:
+                over = podstatus.is_over(self._pods.get(self.name))
                 async for line in self._read_log(follow=not ended):
                     yield line
+                self._heard_all = over and self._read_whole
                 if ended or self._killed:
                     return
                 # A follow may end, or be cut, while the container runs; and what was written last may not be there yet.
@@ -156,6 +164,7 @@ class JobSandbox:
         """Yield the log's lines from its beginning. A connection that is cut ends it; what is cut off a line is dropped."""
         pod = self._pods.get(self.name)
         assert pod is not None
+        self._read_whole = began = False
         try:
             async with self._cluster.log(pod["metadata"]["name"], manifests.CONTAINER, follow=follow) as self._log:
                 rest = b""
@@ -163,8 +172,10 @@ class JobSandbox:
                     *lines, rest = (rest + chunk).split(b"\n")
                     for line in lines:
                         self._carried_out = self._carried_out or _CARRIED_OUT.match(line) is not None
+                        began = began or line.startswith(_FIRST)
                         yield line
                     rest = rest[:LINE_BYTES]
+                self._read_whole = began and not rest
         except ApiError as error:
             # Not started, gone already, or a busy server: the pod's state tells whether to read again.
             if not error.passing and error.status not in (400, 404):
@@ -242,6 +253,9 @@ class JobSandbox:
     async def deliver(self, message: bytes) -> None:
         """See :class:`.base.Sandbox`."""
         assert self.job is not None
+        await self._look()
+        if isinstance(self._status, podstatus.Ended):
+            raise SandboxGone(self._status.ending.reason)
         if not configmaps.room_for_message(message):
             raise ConfigurationError(
                 f"The cell and its files are {len(message)} bytes; a ConfigMap holds {configmaps.CONFIG_MAP_BYTES}.",
@@ -294,7 +308,7 @@ class JobSandbox:
             with contextlib.suppress(ApiError):  # Asked again until the time is up.
                 await self._look(refresh=True)
             if isinstance(self._status, podstatus.Ended):
-                return self._status.ending
+                return dataclasses.replace(self._status.ending, heard_all=self._heard_all)
             await self._pods.changed(LOOK_S)
         return Ending("lost", f"{self.name} stopped talking, and its pod does not say how it ended.")
 

@@ -84,8 +84,13 @@ for entry in os.scandir(sys.argv[1]):
 
 
 def pod_deadline_s(request: Request) -> int:
-    """Return the pod's ``activeDeadlineSeconds``. It counts from before the image is pulled, so the start is in it."""
-    cell_s = LONGEST_S if request.timeout_s is None else request.timeout_s
+    """Return the pod's ``activeDeadlineSeconds``. It counts from before the image is pulled, so the start is in it.
+
+    So is what it may wait for its cell. The order is: we let go of one that waits, then the guest leaves by itself, then
+    this; and for a cell, whose own time begins when it is taken, the guest's timer, ours, then this.
+    """
+    # Without a limit a day is what it gets, waiting for the cell included.
+    cell_s = LONGEST_S if request.timeout_s is None else request.idle_s + request.timeout_s
     save_s = SAVE_S if request.mode == "carry" else 0.0
     return int(request.limits.start_s + cell_s + save_s + POD_GRACE_S) + 1
 
@@ -150,7 +155,7 @@ def _container(request: Request, settings: PodSettings) -> dict[str, Any]:
     limits = request.limits
     guest_settings = {
         "mailbox": MAILBOX,
-        "idle_s": limits.start_s,
+        "idle_s": limits.start_s + request.idle_s,
         "rlimits": limits.guest_rlimits(),
         "memory_mib": limits.memory_mib,
     }
