@@ -56,7 +56,7 @@ class LastingSession(GoesBack):
         self._turn = asyncio.Lock()
         #: exact: the sandbox in which the session goes on. Where the state is carried one of the standbys takes its place.
         self._next: asyncio.Task[Conversation] | None = None
-        self._next_setup: Setup | None = None
+        self._made_for: Setup | None = None
         #: The cells whose state only the sandbox holds, because it could not be saved.
         self._unsaved: list[Execution] = []
         self._anew = False
@@ -74,7 +74,7 @@ class LastingSession(GoesBack):
 
     async def _take_next(self, limits: Limits, timeout_s: float | None) -> Conversation:
         """Return the sandbox that waits, or one that is started now. Raises StateUnusable."""
-        wanted = Setup(limits, timeout_s, self._terms.backend())
+        wanted = self._setup(limits, timeout_s)
         with self._going_back():
             conversation = await self._take_waiting(wanted) if self._next is not None else await self._standbys.take(wanted)
         return conversation or await self._start_for(limits, timeout_s)
@@ -83,7 +83,7 @@ class LastingSession(GoesBack):
         """Return the sandbox in which the session goes on; None when it has ended."""
         assert self._next is not None
         waiting, self._next = self._next, None
-        if self._history.at_head() is None and not self._unsaved and self._next_setup not in (None, wanted):
+        if self._history.at_head() is None and not self._unsaved and self._made_for not in (None, wanted):
             self._abandon(waiting)  # Nothing has run in it yet.
             return None
         try:
@@ -142,7 +142,6 @@ class LastingSession(GoesBack):
         point = self._history.at_head()
         assert point is not None
         now = self._history.step_back()
-        self._standbys.clear()
         where = "begins anew" if now is None else f"is back at the state after cell {now.cell}"
         return StateUnusable(
             f"The state after cell {point.cell} is lost. {error.message}", f"The session {where}; run what is missing again."
@@ -155,6 +154,10 @@ class LastingSession(GoesBack):
             request = dataclasses.replace(request, snapshot=point.snapshot, anew=self._anew)
         request = await self._keeper.request(request)
         return await self._start(request)
+
+    def _setup(self, limits: Limits, timeout_s: float | None) -> Setup:
+        origin = f"{self._history.head}, anew" if self._anew else f"{self._history.head}"
+        return dataclasses.replace(super()._setup(limits, timeout_s), origin=origin)
 
     async def _start_ahead(self, setup: Setup, idle_s: float) -> Conversation:
         return await self._start_from_head(dataclasses.replace(self._request(setup.limits, setup.timeout_s), idle_s=idle_s))
@@ -229,7 +232,7 @@ class LastingSession(GoesBack):
         if self.mode != "exact":
             self._standbys.fill()
             return
-        self._next_setup = setup = self._setup()
+        self._made_for = setup = self._next_setup()
         self._next = asyncio.ensure_future(self._start_from_head(self._request(setup.limits, setup.timeout_s)))
         self._next.add_done_callback(lambda task: task.cancelled() or task.exception())
 

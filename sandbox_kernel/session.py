@@ -46,7 +46,7 @@ class Session:
         self._running: set[Execution] = set()
         self._closed = False
         self._terms = terms
-        self._standbys = Standbys(terms, self._setup, self._start_ahead, close_later)
+        self._standbys = Standbys(terms, self._next_setup, self._start_ahead, close_later)
 
     @property
     def count(self) -> int:
@@ -81,7 +81,7 @@ class Session:
 
     async def _acquire(self, limits: Limits, timeout_s: float | None) -> Conversation:
         """Return a sandbox for one cell."""
-        conversation = await self._standbys.take(Setup(limits, timeout_s, self._terms.backend()))
+        conversation = await self._standbys.take(self._setup(limits, timeout_s))
         if conversation is None:
             conversation = await self._start(self._request(limits, timeout_s))
         # Not now: what starts would be in the way of what is delivered.
@@ -97,8 +97,11 @@ class Session:
         """Start ahead what the settings say. The next cell does it too."""
         self._standbys.fill()
 
-    def _setup(self) -> Setup:
-        return Setup(self._limits(), self._timeout_s(), self._terms.backend())
+    def _setup(self, limits: Limits, timeout_s: float | None) -> Setup:
+        return Setup(limits, timeout_s, self._terms.backend())
+
+    def _next_setup(self) -> Setup:
+        return self._setup(self._limits(), self._timeout_s())
 
     async def _start_ahead(self, setup: Setup, idle_s: float) -> Conversation:
         return await self._start(dataclasses.replace(self._request(setup.limits, setup.timeout_s), idle_s=idle_s))

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .conversation import Conversation
 from .errors import SandboxError
@@ -32,16 +32,18 @@ class Setup:
         limits: What it may use.
         timeout_s: What its cell may take at most, for the deadlines of the backend. None: no limit.
         backend: The backend's own settings, to compare.
+        origin: Names the state that it starts from.
     """
 
     limits: Limits
     timeout_s: float | None
     backend: str = ""
+    origin: str = ""
 
     def serves(self, wanted: Setup) -> bool:
         """Tell whether a cell that wants ``wanted`` can have this. A shorter time is kept by guest and host."""
         enough = self.timeout_s is None or (wanted.timeout_s is not None and wanted.timeout_s <= self.timeout_s)
-        return enough and (self.limits, self.backend) == (wanted.limits, wanted.backend)
+        return enough and replace(self, timeout_s=None) == replace(wanted, timeout_s=None)
 
 
 @dataclass(frozen=True)
