@@ -16,14 +16,15 @@ import contextlib
 import dataclasses
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-from ..errors import BackendError, ConfigurationError, SandboxGone, SandboxRefused, StateNotSaved, StateUnusable
+from ..errors import BackendError, ConfigurationError, SandboxGone, SandboxRefused, StateNotSaved
 from . import configmaps, manifests, podstatus
 from .base import Ending, Request, Snapshot
 from .cluster import ApiError, Cluster, hang_up, translated
+from .mounted import Mounted
 from .pods import Pods
 
 #: A line that is longer is not from our guest.
@@ -34,8 +35,6 @@ LOOK_S = 1.0
 ASK_S = 5.0
 #: How long the kubelet may take to say how a container ended.
 ENDING_S = 10.0
-#: Attempts to own a ConfigMap that others make and lose at the same moment.
-TRIES = 3
 #: Frames that begin the guest's word that the state is out. A hint: whoever forges one is let live for a moment longer.
 _CARRIED_OUT = re.compile(rb'sk1 [0-9]+ [+.] \["saved",')
 #: The first frame of all: a log that was read from its beginning has it.
@@ -73,8 +72,7 @@ class JobSandbox:
         self._request = request
         self.job: dict[str, Any] | None = None
         self._log: Any = None
-        self._sources: Mapping[str, str] = {}
-        self._state: dict[str, bytes] = {}
+        self._mounted = Mounted(cluster, {}, {}, request.session)
         #: Names of the ConfigMaps that its pod mounts, but for the mailbox.
         self.shares: frozenset[str] = frozenset()
         self._carried_out = False
@@ -89,54 +87,21 @@ class JobSandbox:
         self._status: podstatus.Status = podstatus.Waiting()
         self._event_trouble: podstatus.Trouble | None = None
 
-    async def start(self, body: dict[str, Any], sources: Mapping[str, str], last: JobSandbox | None = None) -> None:
-        """Create the Job and what it needs to run. ``last`` is the session's last Job, if it is still there."""
-        self._sources, self._state = sources, await asyncio.to_thread(self._parts)
-        if last is not None and last.job is not None:
+    async def start(self, body: dict[str, Any], mounted: Mounted, last: JobSandbox | None = None) -> None:
+        """Create the Job and what it mounts. ``last`` is the session's last Job, if it is still there."""
+        self._mounted = mounted
+        if last is not None and last.job is not None and not self._request.idle_s:
             # With an owner that there is, what is new is there before the pod: the kubelet tries again half a second later
-            # when it does not find one, then later and later.
-            new = [item for item in self._config_maps(last.job) if item["metadata"]["name"] not in last.shares]
-            await _all(self._share(item, new=True) for item in new)
+            # when it does not find one. Nobody waits for one that is started ahead, which may save the request.
+            await mounted.make_new(last.job)
         self.job = await self._cluster.create("jobs", body)
         await self._share_all()
 
     async def _share_all(self) -> None:
         """Make our Job one of the owners of each ConfigMap that it mounts; make those that are not there."""
         assert self.job is not None
-        bodies = self._config_maps(self.job)
-        self.shares = frozenset(body["metadata"]["name"] for body in bodies)
-        await _all(self._share(body) for body in bodies)
-
-    def _config_maps(self, job: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return [configmaps.guest_config_map(self._sources, job), *configmaps.state_config_maps(self._state, job)]
-
-    def _parts(self) -> dict[str, bytes]:
-        """Return the parts of the state that we bring. Raises StateUnusable."""
-        snapshot, folder = self._request.snapshot, self._request.folder
-        if snapshot is None or folder is None:
-            return {}
-        try:
-            return {digest: (folder / digest).read_bytes() for digest, _ in snapshot.parts}
-        except OSError as error:
-            raise StateUnusable(f"A part of the saved state cannot be read: {error.strerror}.", damaged=True) from error
-
-    async def _share(self, body: dict[str, Any], *, new: bool = False) -> None:
-        """Make our Job one of the owners of a ConfigMap: it goes when the last of them goes."""
-        owners = {"metadata": {"ownerReferences": body["metadata"]["ownerReferences"]}}
-        for attempt in range(TRIES):
-            try:
-                if attempt > 0 or not new:
-                    await self._cluster.patch("configmaps", body["metadata"]["name"], owners)
-                    return
-            except ApiError as error:
-                if error.status != 404:
-                    raise
-            try:
-                await self._cluster.create("configmaps", body)
-                return
-            except ApiError as error:
-                if error.status != 409 or attempt == TRIES - 1:
-                    raise
+        self.shares = self._mounted.names
+        await self._mounted.own(self.job)
 
     # -- the wire
 
@@ -342,10 +307,3 @@ class JobSandbox:
                     raise translated(error, f"deleting {self.name}", self._cluster.host) from error
             self._deleted = True
         self._closed(self)
-
-
-async def _all(calls: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Do all of them at once; raise the first of what went wrong, when all are done."""
-    for problem in await asyncio.gather(*calls, return_exceptions=True):
-        if problem is not None:
-            raise problem

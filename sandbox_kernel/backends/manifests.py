@@ -13,6 +13,7 @@ The pod meets Pod Security ``restricted`` and has no token, no service links, a 
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +31,9 @@ TOUCH_ANNOTATION = "sandbox-kernel/touch"
 LONGEST_S = 86_400
 #: How much later than our own timers the pod's deadline fires, and the Job's after it.
 POD_GRACE_S = 30
+#: State up to this size is in the Job's command: it needs no ConfigMap then, which is two requests. One argument may have
+#: 128 KiB, and each change of the pod that is watched brings it along. Who can read pods can read their logs, where it was.
+INLINE_BYTES = 8 * 1024
 JOB_GRACE_S = 60
 
 
@@ -95,8 +99,10 @@ def pod_deadline_s(request: Request) -> int:
     return int(request.limits.start_s + cell_s + save_s + POD_GRACE_S) + 1
 
 
-def job(request: Request, settings: PodSettings, sources: Mapping[str, str]) -> dict[str, Any]:
-    """Return the Job of one sandbox."""
+def job(
+    request: Request, settings: PodSettings, sources: Mapping[str, str], inline: Mapping[str, bytes] | None = None
+) -> dict[str, Any]:
+    """Return the Job of one sandbox. ``inline`` are the parts of its state when they are in it, and in no ConfigMap."""
     labels = {**settings.labels, **MANAGED_BY, SESSION_LABEL: request.session}
     annotations = dict(settings.annotations)
     return {
@@ -114,13 +120,15 @@ def job(request: Request, settings: PodSettings, sources: Mapping[str, str]) -> 
             "activeDeadlineSeconds": pod_deadline_s(request) + JOB_GRACE_S,
             "template": {
                 "metadata": {"labels": labels, "annotations": annotations},
-                "spec": _pod_spec(request, settings, sources),
+                "spec": _pod_spec(request, settings, sources, inline or {}),
             },
         },
     }
 
 
-def _pod_spec(request: Request, settings: PodSettings, sources: Mapping[str, str]) -> dict[str, Any]:
+def _pod_spec(
+    request: Request, settings: PodSettings, sources: Mapping[str, str], inline: Mapping[str, bytes]
+) -> dict[str, Any]:
     spec: dict[str, Any] = {
         "restartPolicy": "Never",
         "activeDeadlineSeconds": pod_deadline_s(request),
@@ -134,9 +142,11 @@ def _pod_spec(request: Request, settings: PodSettings, sources: Mapping[str, str
             "runAsGroup": UID,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(request, settings)],
+        "containers": [_container(request, settings, inline)],
         "volumes": _volumes(request, settings, sources),
     }
+    if inline:
+        spec["volumes"] = [volume for volume in spec["volumes"] if volume["name"] != "parts"]
     if request.place:
         # Or a volume is root's alone. Not by changing each file on it each time: it is everybody's.
         spec["securityContext"].update(fsGroup=UID, fsGroupChangePolicy="OnRootMismatch")
@@ -151,9 +161,9 @@ def _pod_spec(request: Request, settings: PodSettings, sources: Mapping[str, str
     return spec
 
 
-def _container(request: Request, settings: PodSettings) -> dict[str, Any]:
+def _container(request: Request, settings: PodSettings, inline: Mapping[str, bytes]) -> dict[str, Any]:
     limits = request.limits
-    guest_settings = {
+    guest_settings: dict[str, Any] = {
         "mailbox": MAILBOX,
         "idle_s": limits.start_s + request.idle_s,
         "rlimits": limits.guest_rlimits(),
@@ -161,6 +171,9 @@ def _container(request: Request, settings: PodSettings) -> dict[str, Any]:
     }
     if request.mode == "carry":
         guest_settings["carry"] = _carry(request, settings)
+    if inline:
+        encoded = {digest: base64.b64encode(data).decode("ascii") for digest, data in inline.items()}
+        guest_settings["carry"]["inline"] = encoded
     own = hash_seed(request.session) if request.mode == "carry" else {}
     environment = {"HOME": HOME, "PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": "agg", **own, **settings.environment}
     return {
@@ -193,7 +206,7 @@ def _container(request: Request, settings: PodSettings) -> dict[str, Any]:
             {"name": "mailbox", "mountPath": MAILBOX, "readOnly": True},
             {"name": "home", "mountPath": HOME},
             {"name": "tmp", "mountPath": "/tmp"},
-            *([_parts_mount(request)] if _has_parts(request) else []),
+            *([_parts_mount(request)] if _has_parts(request) and not inline else []),
         ],
     }
 
