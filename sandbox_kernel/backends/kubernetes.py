@@ -154,7 +154,7 @@ class KubernetesBackend(LoggingConfigurable):
         """See :class:`.base.Backend`."""
         self._check_size(request)
         parts = await asyncio.to_thread(read_parts, request)
-        inline = parts if sum(map(len, parts.values())) <= manifests.INLINE_BYTES else {}
+        inline = parts if manifests.fits_inline(parts) else {}
         body = manifests.job(request, self.pod_settings(), self._sources, inline)
         cluster, pods = await self._open()
         sandbox = JobSandbox(cluster, pods, request, self.patience_s, self._forget, self._handover.keep)

@@ -34,6 +34,7 @@ POD_GRACE_S = 30
 #: State up to this size is in the Job's command: it needs no ConfigMap then, which is two requests. One argument may have
 #: 128 KiB, and each change of the pod that is watched brings it along. Who can read pods can read their logs, where it was.
 INLINE_BYTES = 8 * 1024
+INLINE_PARTS = 100
 JOB_GRACE_S = 60
 
 
@@ -85,6 +86,11 @@ for entry in os.scandir(sys.argv[1]):
     else:
         os.unlink(entry.path)
 """
+
+
+def fits_inline(parts: Mapping[str, bytes]) -> bool:
+    """Tell whether the parts of a state are small enough to be in the Job itself."""
+    return len(parts) <= INLINE_PARTS and sum(map(len, parts.values())) <= INLINE_BYTES
 
 
 def pod_deadline_s(request: Request) -> int:
