@@ -83,8 +83,9 @@ class LastingSession(GoesBack):
         """Return the sandbox in which the session goes on; None when it has ended."""
         assert self._next is not None
         waiting, self._next = self._next, None
-        if self._history.at_head() is None and not self._unsaved and self._made_for not in (None, wanted):
-            self._abandon(waiting)  # Nothing has run in it yet.
+        blank = self._history.at_head() is None and not self._unsaved
+        if blank and self._made_for is not None and not self._made_for.serves(wanted):
+            self._abandon(waiting)
             return None
         try:
             conversation = await waiting
