@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
@@ -33,12 +34,18 @@ class Conversation:
     Attributes:
         sandbox: None until open() has got one.
         ready: Becomes True when the guest waits for a cell, False when it never will.
+        began: Becomes True when the guest has taken a cell, False when it has ended.
+        ahead: It was not started for the cell that it is given to.
+        heard_s: When anything was heard from it, by the clock that only goes on.
     """
 
     def __init__(self, backend: Backend, request: Request, elsewhere: Callable[[wire.Event], None] = lambda _: None) -> None:
         self.request = request
         self.sandbox: Sandbox | None = None
         self.ready: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.began: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.ahead = False
+        self.heard_s = time.monotonic()
         self._ended = asyncio.Event()
         self.killed = False
         self._backend = backend
@@ -83,6 +90,7 @@ class Conversation:
         assert self.sandbox is not None
         try:
             async for line in self.sandbox.lines():
+                self.heard_s = time.monotonic()
                 for event in self._decoder.decode(line):
                     await self._take(event)
                 if self._decoder.taken - self._known > self.request.limits.output_bytes + SLACK_BYTES:
@@ -94,14 +102,17 @@ class Conversation:
             self._problem = error
         finally:
             self._ended.set()
-            if not self.ready.done():
-                self.ready.set_result(False)
+            for answer in (self.ready, self.began):
+                if not answer.done():
+                    answer.set_result(False)
             if self._queue is not None:
                 await self._queue.put(self._problem)
 
     async def _take(self, event: wire.Event) -> None:
         if isinstance(event, wire.Heartbeat):
             return
+        if isinstance(event, wire.Started) and not self.began.done():
+            self.began.set_result(True)
         if isinstance(event, wire.Ready):
             if not self.ready.done():
                 self.ready.set_result(True)

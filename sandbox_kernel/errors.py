@@ -5,6 +5,7 @@
      ├─ BackendError              no sandbox, or none any more
      │   ├─ BackendUnavailable    there is no runtime or no cluster to ask
      │   ├─ SandboxRefused        it was asked and said no: image, quota, admission, scheduling
+     │   │   └─ SandboxGone       it has ended before anything was delivered to it
      │   └─ SandboxLost           the sandbox vanished while it had our cell
      ├─ StateError                the session's state
      │   ├─ StateNotSaved         it could not be saved; what was saved before is good
@@ -47,6 +48,10 @@ class BackendUnavailable(BackendError):
 
 class SandboxRefused(BackendError):
     """The cluster or the runtime was asked for a sandbox and refused it. Nothing was run."""
+
+
+class SandboxGone(SandboxRefused):
+    """The sandbox had ended before anything was delivered to it. Nothing was run."""
 
 
 class SandboxLost(BackendError):

@@ -11,16 +11,14 @@ is raised instead. Nothing here runs a cell a second time.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any
 
 from . import outcomes
-from .backends.base import Ending
+from .backends.base import Ending, Sandbox
 from .conversation import Conversation
-from .errors import BackendError, ConfigurationError, SandboxError, SandboxLost, SandboxRefused
+from .errors import BackendError, ConfigurationError, SandboxError, SandboxGone, SandboxLost, SandboxRefused
 from .guest import wire
 from .limits import Limits
 from .telling import ANSWER_CHARS, Telling
@@ -29,18 +27,6 @@ from .telling import ANSWER_CHARS, Telling
 GRACE_S = 5.0
 #: How long a guest may take to say that it took the cell before it is reminded.
 REMIND_S = 1.0
-#: Outcome and exit status of a cell that was ended by us, by why.
-_BY_US = {"interrupted": ("interrupted", 130), "timeout": ("timeout", 124)}
-
-
-@dataclass
-class Timings:
-    """Seconds from the start of the execution; None: not reached."""
-
-    ready_s: float | None = None
-    started_s: float | None = None
-    first_output_s: float | None = None
-    finished_s: float | None = None
 
 
 class Execution:
@@ -62,17 +48,19 @@ class Execution:
         *,
         rolls_back: bool = False,
         preparing: Callable[[], str] = lambda: "A sandbox is being started.",
+        acquire_again: Callable[[Conversation], Awaitable[Conversation]] | None = None,
     ) -> None:
         """``preparing`` says in a sentence what is done until ``acquire`` has a sandbox to ask."""
         self.cell = cell
         #: What the user calls the cell.
         self.label = cell.name
-        self.timings = Timings()
+        self.timings = outcomes.Timings()
         self.conversation: Conversation | None = None
         #: How it ended; None while it runs, and when that is not known.
         self.finished: wire.Finished | None = None
         self._limits = limits
         self._acquire = acquire
+        self._acquire_again = acquire_again
         self._ended = ended
         self._rolls_back = rolls_back
         self._preparing = preparing
@@ -80,11 +68,17 @@ class Execution:
         self._tasks: list[asyncio.Task[None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._killed_for: str | None = None
+        #: From here on the sandbox may have the cell.
+        self._sent = False
         self._delivered = False
         self._delivery_error: SandboxError | None = None
         self._telling = Telling(cell)
         self._interrupted = False
         self._grace: asyncio.TimerHandle | None = None
+        self._delivering: asyncio.Task[None] | None = None
+        #: What ended the conversation, when it was no end of its own.
+        self._problem: BackendError | None = None
+        self._gap = False
 
     async def interrupt(self) -> None:
         """Raise KeyboardInterrupt in the cell, and end it when it goes on; at once when it has not begun, or is interrupted
@@ -177,7 +171,9 @@ class Execution:
 
     def _last(self, said: wire.Finished, held: wire.Error | None, *, explained: bool) -> list[wire.Event]:
         """Return what is left to say at the end."""
-        self.finished = finished = self._believed(said)
+        self.finished = finished = outcomes.believed(
+            said, self._killed_for, interrupted=self._interrupted, rolls_back=self._rolls_back
+        )
         self.timings.finished_s = self._elapsed()
         if finished.outcome == "timeout" or (said.lives and not finished.lives):
             explained = False  # What the cell itself told of its end is not all of it.
@@ -187,54 +183,80 @@ class Execution:
             return [finished]
         return [outcomes.explain(finished, self.cell, self._limits, held, rolls_back=self._rolls_back), finished]
 
-    def _believed(self, finished: wire.Finished) -> wire.Finished:
-        """Return what is to be believed of a guest's word."""
-        if self._rolls_back and finished.lives and self._killed_for in _BY_US:
-            # It ended at the moment at which we ended its sandbox, and with that its state.
-            outcome, status = _BY_US[self._killed_for]
-            return dataclasses.replace(finished, outcome=outcome, exit_status=status, lives=False)
-        if finished.outcome == "out_of_memory":
-            # Each runtime has its own number for it; users know one.
-            return dataclasses.replace(finished, exit_status=137)
-        if finished.outcome == "interrupted" and not self._interrupted:
-            return dataclasses.replace(
-                finished, outcome="error", reason=finished.reason or "the cell says it was interrupted"
-            )
-        return finished
-
     async def _events(self) -> AsyncIterator[wire.Event]:
-        self._arm(self._limits.start_s, "not ready")
-        if await self._start():
-            assert self.conversation is not None
-            self._tasks.append(asyncio.ensure_future(self._deliver(self.conversation)))
-            said = self.conversation.attach()
-            try:
-                async for event in said:
-                    if isinstance(event, wire.Started):
-                        self._on_started()
-                    elif isinstance(event, wire.Taken):
-                        self._telling.taken(event.messages)
-                    elif isinstance(event, wire.InputRequest):
-                        if self.cell.stdin and not self._killed_for:
-                            self._telling.asked()
-                            self._arm_limit()
-                            yield event
-                    else:
+        if await self._start(self._acquire()):
+            async for event in self._listen():
+                yield event
+            if await self._never_ran():
+                # The next one is started for this cell, so there is no third.
+                assert self.conversation is not None and self._acquire_again is not None
+                self._forget_delivery()
+                if await self._start(self._acquire_again(self.conversation)):
+                    async for event in self._listen():
                         yield event
-            except BackendError as error:
-                known = self._as_known(error)
-                if known is error:
-                    raise
-                raise known from error
-            finally:
-                await said.aclose()
+        if self._problem is not None:
+            known = self._as_known(self._problem)
+            if known is self._problem:
+                raise known
+            raise known from self._problem
         yield await self._end()
 
-    async def _start(self) -> bool:
-        """Get the sandbox; False when we were ended before there was one to listen to."""
-        if self._killed_for:
+    async def _listen(self) -> AsyncIterator[wire.Event]:
+        """Deliver the cell to the sandbox that there is, and yield what it says."""
+        assert self.conversation is not None
+        self._delivering = asyncio.ensure_future(self._deliver(self.conversation))
+        self._tasks.append(self._delivering)
+        said = self.conversation.attach()
+        try:
+            async for event in said:
+                self._gap = self._gap or isinstance(event, wire.Gap)
+                if isinstance(event, wire.Started):
+                    self._on_started()
+                elif isinstance(event, wire.Taken):
+                    self._telling.taken(event.messages)
+                elif isinstance(event, wire.InputRequest):
+                    if self.cell.stdin and not self._killed_for:
+                        self._telling.asked()
+                        self._arm_limit()
+                        yield event
+                else:
+                    yield event
+        except BackendError as error:
+            self._problem = error
+        finally:
+            await said.aclose()
+
+    async def _never_ran(self) -> bool:
+        """Tell whether it is certain that a sandbox which was started ahead has ended without having taken the cell."""
+        conversation = self.conversation
+        if self._acquire_again is None or conversation is None or not conversation.ahead or self._delivering is None:
             return False
-        self._starting = asyncio.ensure_future(self._acquire())
+        # Who is about to deliver has done so then, or sees that it has ended.
+        await asyncio.wait({self._delivering}, timeout=GRACE_S)
+        if self._killed_for or self._gap or self.timings.started_s is not None or not self._delivering.done():
+            return False
+        if not self._sent and conversation.ready.result():
+            return True
+        if self._problem is not None:  # What kept it from getting ready would keep the next one, too.
+            return False
+        assert conversation.sandbox is not None
+        ending = await conversation.sandbox.ending()
+        return not self._killed_for and (ending.heard_all if self._sent else ending.outcome != "refused")
+
+    def _forget_delivery(self) -> None:
+        self._sent = self._delivered = False
+        self._problem = self._delivery_error = None
+        self._disarm()
+        for task in self._tasks:
+            task.cancel()
+        self._tasks.clear()
+
+    async def _start(self, acquire: Awaitable[Conversation]) -> bool:
+        """Get the sandbox; False when we were ended before there was one to listen to."""
+        self._starting = asyncio.ensure_future(acquire)
+        if self._killed_for:
+            self._starting.cancel()
+        self._arm(self._limits.start_s, "not ready")
         try:
             self.conversation = await self._starting
         except asyncio.CancelledError:
@@ -249,19 +271,33 @@ class Execution:
 
     async def _deliver(self, conversation: Conversation) -> None:
         await asyncio.wait({conversation.ready})
-        if not conversation.ready.result():
+        if not conversation.ready.result() or (conversation.ahead and conversation.ended):
             return  # The end of the events tells why.
         self.timings.ready_s = self._elapsed()
         assert conversation.sandbox is not None
         try:
+            self._sent = True
             await conversation.sandbox.deliver(wire.dump(self.cell))
             self._delivered = True
+            self._tasks.append(asyncio.ensure_future(self._remind(conversation.sandbox)))
+        except SandboxGone as error:
+            self._sent = False
+            self._delivery_error = error
+            await conversation.kill()
+        except SandboxError as error:
+            await self._not_delivered(error)
+
+    async def _remind(self, sandbox: Sandbox) -> None:
+        try:
             while True:
                 await asyncio.sleep(REMIND_S)
-                await conversation.sandbox.remind()
+                await sandbox.remind()
         except SandboxError as error:
-            self._delivery_error = self._as_known(error)
-            await self._kill("not delivered")
+            await self._not_delivered(error)
+
+    async def _not_delivered(self, error: SandboxError) -> None:
+        self._delivery_error = self._as_known(error)
+        await self._kill("not delivered")
 
     def _as_known(self, error: SandboxError) -> SandboxError:
         """Return what an error means now: a refusal says that nothing was run, which a delivered cell may have been."""
@@ -299,8 +335,8 @@ class Execution:
     async def _end(self) -> wire.Finished:
         """Say how a cell ended that has no trailer, or raise why that cannot be said."""
         wall_s = self._elapsed() - (self.timings.started_s or 0.0)
-        if self._killed_for in _BY_US:
-            outcome, status = _BY_US[self._killed_for]
+        if self._killed_for in outcomes.BY_US:
+            outcome, status = outcomes.BY_US[self._killed_for]
             return wire.Finished(outcome, status, wall_s)
         if self._delivery_error is not None:
             raise self._delivery_error

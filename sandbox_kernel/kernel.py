@@ -55,6 +55,7 @@ class SandboxKernel(CommHandlers, Answers):
         super().__init__(**kwargs)
         self.comms = Comms("none")
         self._pace: pace.Pace | None = None
+        self._ended = False
         self._background = self._outlet({}, silent=True)
         self._rules = OutputPolicy(parent=self).policy()
         self._questions: Questions | None = None
@@ -169,7 +170,7 @@ class SandboxKernel(CommHandlers, Answers):
         if self._sandbox_session is None:
             self._main_loop = asyncio.get_running_loop()
             self._runner = Runner(parent=self)
-            session = self._sandbox_session = self._runner.open_session()
+            session = self._sandbox_session = self._runner.open_session(standby=1)
             self.comms = Comms(self._runner.widgets)
             if isinstance(session, LastingSession):
                 session.outlines.wanted = True
@@ -177,6 +178,18 @@ class SandboxKernel(CommHandlers, Answers):
                 session.tell = self._tell
                 session.mark, session.moved = lambda: self.comms.open, self.comms.go_to
         return self._sandbox_session
+
+    async def kernel_info_request(self, stream: Any, ident: Any, parent: Any) -> None:
+        """Answer; then there is time to start the first sandbox ahead. It comes on two threads."""
+        await super().kernel_info_request(stream, ident, parent)  # type: ignore[no-untyped-call]
+        self.io_loop.add_callback(self._prepare)
+
+    async def _prepare(self) -> None:
+        if self._sandbox_session is None and not self._ended:
+            try:
+                self._session().prepare()
+            except SandboxError as error:  # The first cell says it to the user.
+                self.log.info("No sandbox is started ahead: %s", error)
 
     def _show_later(self, event: wire.Event) -> None:
         """Show what a thread of an earlier cell says between two cells, with the last one."""
@@ -225,6 +238,7 @@ class SandboxKernel(CommHandlers, Answers):
 
     async def do_shutdown(self, restart: bool) -> dict[str, Any]:
         """End what runs and leave nothing. Comes on the control thread."""
+        self._ended = True
         runner, loop = self._runner, self._main_loop
         self._runner = self._sandbox_session = None
         if runner is not None and loop is not None:

@@ -11,22 +11,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Iterator
 
-from .backends.base import Backend, Request, Snapshot
+from .backends.base import Backend, Request
 from .conversation import Conversation
-from .errors import SandboxError, StateNotSaved, StateUnusable
+from .errors import SandboxError, StateUnusable
 from .execution import Execution
+from .going_back import GoesBack
 from .guest import wire
 from .limits import Limits
-from .session import Session
-from .state import saved
+from .standby import Setup, Terms
 from .state.exact import BaseImages
 from .state.history import History, Point
 from .state.keeper import Keeper
 
 
-class LastingSession(Session):
+class LastingSession(GoesBack):
     """See the module's text. Cells run one after another.
 
     Attributes:
@@ -43,11 +43,12 @@ class LastingSession(Session):
         limits: Callable[[], Limits],
         timeout_s: Callable[[], float | None],
         close_later: Callable[[Conversation], None],
+        terms: Terms,
         *,
         keeper: Keeper,
         history: History,
     ) -> None:
-        super().__init__(backend, bases, limits, timeout_s, close_later)
+        super().__init__(backend, bases, limits, timeout_s, close_later, terms)
         self.mode = keeper.mode
         self.background: Callable[[wire.Event], None] = lambda _: None
         self.tell: Callable[[str], None] = lambda _: None
@@ -57,7 +58,9 @@ class LastingSession(Session):
         self._history = history
         #: Held from the start of a cell until its state is settled, and by whoever moves the head.
         self._turn = asyncio.Lock()
+        #: exact: the sandbox in which the session goes on. Where the state is carried one of the standbys takes its place.
         self._next: asyncio.Task[Conversation] | None = None
+        self._made_for: Setup | None = None
         #: The cells whose state only the sandbox holds, because it could not be saved.
         self._unsaved: list[Execution] = []
         #: The last word to a widget since the head's state was taken: the sandbox that waits is ahead of it.
@@ -81,25 +84,56 @@ class LastingSession(Session):
 
     async def _take_next(self, limits: Limits, timeout_s: float | None) -> Conversation:
         """Return the sandbox that waits, or one that is started now. Raises StateUnusable."""
+        wanted = self._setup(limits, timeout_s)
+        with self._going_back():
+            conversation = await self._take_waiting(wanted) if self._next is not None else await self._standbys.take(wanted)
+        return conversation or await self._start_for(limits, timeout_s)
+
+    async def _take_waiting(self, wanted: Setup) -> Conversation | None:
+        """Return the sandbox in which the session goes on; None when it has ended."""
+        assert self._next is not None
+        waiting, self._next = self._next, None
+        blank = self._history.at_head() is None and not self._unsaved
+        if blank and self._made_for is not None and not self._made_for.serves(wanted):
+            self._abandon(waiting)
+            return None
         try:
-            if self._next is not None:
-                waiting, self._next = self._next, None
-                try:
-                    conversation = await waiting
-                except asyncio.CancelledError:
-                    self._abandon(waiting)
-                    raise
-                except SandboxError as error:
-                    if isinstance(error, StateUnusable) and error.damaged:
-                        raise
-                    # It is started again, and says again why not.
-                else:
-                    if not conversation.ended:
-                        return conversation
-                    self._close_later(conversation)
-                    if not self._lose_unsaved():
-                        self.tell("The sandbox ended between two cells; the session is as it was after the last cell.")
+            conversation = await waiting
+        except asyncio.CancelledError:
+            self._abandon(waiting)
+            raise
+        except SandboxError as error:
+            if isinstance(error, StateUnusable) and error.damaged:
+                raise
+            return None  # It is started again, and says again why not.
+        if not conversation.ended:
+            conversation.ahead = True
+            return conversation
+        self._close_later(conversation)
+        self._tell_of_the_end()
+        return None
+
+    async def _acquire_again(self, limits: Limits, timeout_s: float | None, lost: Conversation) -> Conversation:
+        """See :class:`.session.Session`. The turn is the cell's already."""
+        self._close_later(lost)
+        if self.mode == "exact":
+            self._tell_of_the_end()
+        return await self._start_for(limits, timeout_s)
+
+    def _tell_of_the_end(self) -> None:
+        if not self._lose_unsaved() and self._history.at_head() is not None:
+            self.tell("The sandbox ended between two cells; the session is as it was after the last cell.")
+
+    async def _start_for(self, limits: Limits, timeout_s: float | None) -> Conversation:
+        """Start a sandbox for a cell. Raises StateUnusable."""
+        with self._going_back():
             return await self._start_from_head(self._request(limits, timeout_s))
+
+    @contextlib.contextmanager
+    def _going_back(self) -> Iterator[None]:
+        """Where a state is lost, say so and go to the one before."""
+        try:
+            yield
         except StateUnusable as error:
             if not error.damaged or self._history.at_head() is None:
                 raise
@@ -132,9 +166,14 @@ class LastingSession(Session):
             await self._keeper.check(point.snapshot)
             request = dataclasses.replace(request, snapshot=point.snapshot, anew=self._anew)
         request = await self._keeper.request(request)
-        conversation = await self._start(request)
-        self._anew = False
-        return conversation
+        return await self._start(request)
+
+    def _setup(self, limits: Limits, timeout_s: float | None) -> Setup:
+        origin = f"{self._history.head}, anew" if self._anew else f"{self._history.head}"
+        return dataclasses.replace(super()._setup(limits, timeout_s), origin=origin)
+
+    async def _start_ahead(self, setup: Setup, idle_s: float) -> Conversation:
+        return await self._start_from_head(dataclasses.replace(self._request(setup.limits, setup.timeout_s), idle_s=idle_s))
 
     def _converse(self, request: Request) -> Conversation:
         conversation = Conversation(self._backend, request, self._in_background)
@@ -195,17 +234,28 @@ class LastingSession(Session):
             self._prepare()
             return
         self._unsaved.clear()
+        self._anew = False  # The life has begun.
         code = execution.cell.code.strip().partition("\n")[0][:80]
         dropped = self._history.add(snapshot, label, code, self.mark())
         self.outlines.keep(self._history.head, {point.number for point in self._history})
         await self._keeper.drop(dropped)
         self._prepare()
 
+    def prepare(self) -> None:
+        """See :class:`.session.Session`."""
+        if self._terms.number() and self._next is None and not self._turn.locked():
+            self._prepare()
+
     def _prepare(self) -> None:
-        """Where sandboxes are kept whole, start the next one: threads of the session go on in it."""
-        if self.mode == "exact" and not self._closed:
-            self._next = asyncio.ensure_future(self._start_from_head(self._request(self._limits(), self._timeout_s())))
-            self._next.add_done_callback(lambda task: task.cancelled() or task.exception())
+        """Start the next sandbox. Where they are kept whole, always: threads of the session go on in it."""
+        if self._closed:
+            return
+        if self.mode != "exact":
+            self._standbys.fill()
+            return
+        self._made_for = setup = self._next_setup()
+        self._next = asyncio.ensure_future(self._start_from_head(self._request(setup.limits, setup.timeout_s)))
+        self._next.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     def _abandon(self, waiting: asyncio.Task[Conversation]) -> None:
         """Close a sandbox that is on its way."""
@@ -216,98 +266,6 @@ class LastingSession(Session):
                 self._close_later(task.result())
 
         waiting.add_done_callback(close)
-
-    # -- going back
-
-    @contextlib.asynccontextmanager
-    async def _moving(self) -> AsyncIterator[History]:
-        """Hold the turn while the head is moved, then start from where it is."""
-        async with self._turn:
-            before, anew = self._history.head, self._anew
-            yield self._history
-            self.outlines.go(self._history.head)
-            if self._next is not None:
-                waiting, self._next = self._next, None
-                self._abandon(waiting)
-            self._unsaved.clear()
-            self._touched = None
-            self._prepare()
-            if self._next is not None:
-                try:
-                    await asyncio.shield(self._next)
-                except SandboxError:
-                    self._next = None
-                    self._history.head, self._anew = before, anew
-                    self.outlines.go(self._history.head)
-                    self._prepare()
-                    raise
-            self.moved(self._history.at_head())
-
-    async def undo(self, cells: int = 1) -> None:
-        """Go back by a number of cells. Raises StateUnusable."""
-        async with self._moving() as history:
-            held = len(self._unsaved)
-            if cells < held:
-                raise StateUnusable(
-                    f"The states after the last {held} cells could not be saved, so there is none from {cells} cells ago.",
-                    f"`%sandbox undo {held}` goes back to before them.",
-                )
-            history.undo(cells - held)
-
-    async def rewind(self, cell: str | int) -> None:
-        """Go to the state after a cell; 0 is the beginning. Raises StateUnusable."""
-        async with self._moving() as history:
-            history.rewind(str(cell))
-
-    async def reset(self) -> None:
-        """Begin anew. What can be gone back to stays."""
-        await self.rewind(0)
-
-    async def save(self, name: str) -> Snapshot:
-        """Save the state under a name; it outlives this process. Raises StateNotSaved or StateUnusable."""
-        saved.checked_name(name)
-        async with self._turn:
-            snapshot = await self._newest()
-            await saved.save(name, snapshot, self._keeper.export)
-            return snapshot
-
-    async def _newest(self) -> Snapshot:
-        """Return the newest snapshot; what could not be saved before is tried again. Raises StateNotSaved."""
-        ahead = self._unsaved[-1] if self._unsaved else self._touched
-        if ahead is not None and self._next is not None:
-            waiting, self._next, head = self._next, None, self._history.head
-            await self._keep(ahead, await waiting)
-            if self._history.head == head:
-                advice = "The session goes on in its sandbox." if self._unsaved else ""
-                raise StateNotSaved("The state after the last cell could not be saved.", advice)
-        point = self._history.at_head()
-        if point is None:
-            raise StateNotSaved("There is nothing to save: no cell has run yet.")
-        return point.snapshot
-
-    async def load(self, name: str) -> Snapshot:
-        """Go on from a saved session, as a new life of it. Raises StateUnusable."""
-        found = await asyncio.to_thread(saved.find, name)
-        if found.mode != self.mode:
-            raise StateUnusable(
-                f"{name!r} was saved with state {found.mode!r}; this session keeps {self.mode!r}.",
-                f"Set Runner.state to {found.mode!r}.",
-            )
-        snapshot = await self._keeper.adopt(found)
-        async with self._moving() as history:
-            await self._keeper.drop(history.add(snapshot, f"load {name}"))
-            self._anew = True
-        return snapshot
-
-    async def fork_into(self, other: LastingSession) -> None:
-        """Give another session, which has not begun, the state of this one. Raises StateNotSaved."""
-        async with self._turn:
-            if self._history.at_head() is not None or self._unsaved or self._touched:
-                snapshot = await self._newest()
-                self._keeper.hold(snapshot)
-                other._history.add(snapshot, "fork")
-                other._anew = True
-        other._prepare()
 
     # -- looking
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection
 
 from .guest import wire
@@ -11,6 +12,38 @@ from .limits import Limits
 ROLLED_BACK = "The next cell has the state from before this one."
 #: And after one that ended by itself when it was told to.
 KEPT = "What it made until then is kept; `%sandbox undo` goes back to before it."
+
+
+#: Outcome and exit status of a cell that was ended by us, by why.
+BY_US = {"interrupted": ("interrupted", 130), "timeout": ("timeout", 124)}
+
+
+@dataclasses.dataclass
+class Timings:
+    """Seconds from the start of the execution; None: not reached."""
+
+    ready_s: float | None = None
+    started_s: float | None = None
+    first_output_s: float | None = None
+    finished_s: float | None = None
+
+
+def believed(finished: wire.Finished, killed_for: str | None, *, interrupted: bool, rolls_back: bool) -> wire.Finished:
+    """Return what is to be believed of a guest's word.
+
+    ``killed_for``: why we ended its sandbox, if we did. ``interrupted``: the cell was told to stop. ``rolls_back``: the
+    session keeps state.
+    """
+    if rolls_back and finished.lives and killed_for in BY_US:
+        # It ended at the moment at which we ended its sandbox, and with that its state.
+        outcome, status = BY_US[killed_for]
+        return dataclasses.replace(finished, outcome=outcome, exit_status=status, lives=False)
+    if finished.outcome == "out_of_memory":
+        # Each runtime has its own number for it; users know one.
+        return dataclasses.replace(finished, exit_status=137)
+    if finished.outcome == "interrupted" and not interrupted:
+        return dataclasses.replace(finished, outcome="error", reason=finished.reason or "the cell says it was interrupted")
+    return finished
 
 
 def explain(

@@ -7,7 +7,7 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from traitlets import Enum, Float, Integer
+from traitlets import Enum, Float, HasTraits, Integer
 from traitlets.config import LoggingConfigurable
 
 from .backends.base import Backend
@@ -18,6 +18,7 @@ from .lasting import LastingSession
 from .limits import MIB, Limits, is_amount
 from .processes import Processes
 from .session import Session
+from .standby import Terms
 from .state import places
 from .state.carried import CarryKeeper
 from .state.exact import BaseImages, ExactKeeper
@@ -120,6 +121,22 @@ class Runner(LoggingConfigurable):
         that loads code. `none`: none. `trusted`: all that the front end has, ipympl and plotly for example, unchecked; these
         can run code of the cell's in the page, with your rights on the Jupyter server. Default: controls.""",
     ).tag(config=True)
+    standby = Integer(
+        None,
+        allow_none=True,
+        min=0,
+        help="""How many sandboxes are started ahead and wait for a cell, each for one: a session that keeps state has one at
+        most, snippets of an executor that keep none as many as this. 0: none, each cell waits for its own to start. None
+        (the default): 1 for a notebook, 0 for executors, so that nothing is started that nobody asked for. In state exact
+        the sandbox of a session that has begun goes on between its cells in any case.""",
+    ).tag(config=True)
+    standby_idle_s = Amount(
+        600.0,
+        max=3600.0,
+        help="""Seconds that a sandbox which was started ahead waits for a cell; then it goes, and the next cell starts its
+        own. It goes by itself, too, should nobody be left to end it. Default: 600, because what waits holds the memory that
+        a node sets aside for it. At most 3600.""",
+    ).tag(config=True)
 
     def __init__(self, backend: Backend | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -161,8 +178,10 @@ class Runner(LoggingConfigurable):
             answer_s=self.answer_timeout_s,
         )
 
-    def open_session(self, state: str | None = None) -> Session:
+    def open_session(self, state: str | None = None, *, standby: int = 0) -> Session:
         """Begin a session: what lives as long as one notebook. ``state`` None: as the settings say.
+
+        ``standby``: how many sandboxes are started ahead when the settings do not say.
 
         Raises ConfigurationError when the backend cannot keep state like that, or after close(): what began now, nobody
         would end.
@@ -176,8 +195,9 @@ class Runner(LoggingConfigurable):
                 f"Set Runner.state to one of: {', '.join(self.backend.modes)}.",
             )
         session: Session
+        terms = self._terms(standby, 1 if mode != "fresh" else None)
         if mode == "fresh":
-            session = Session(self.backend, self._bases, self.limits, lambda: self.timeout_s, self.close_later)
+            session = Session(self.backend, self._bases, self.limits, lambda: self.timeout_s, self.close_later, terms)
         else:
             session = LastingSession(
                 self.backend,
@@ -185,11 +205,26 @@ class Runner(LoggingConfigurable):
                 self.limits,
                 lambda: self.timeout_s,
                 self.close_later,
+                terms,
                 keeper=self._keeper(mode),
                 history=History(self.history_points, int(self.history_mib * MIB)),
             )
         self._sessions.add(session)
         return session
+
+    def _terms(self, default: int, most: int | None) -> Terms:
+        """Return how sandboxes are started ahead, as the settings are when one is."""
+
+        def number() -> int:
+            wanted = default if self.standby is None else self.standby
+            return wanted if most is None else min(wanted, most)
+
+        return Terms(number, lambda: self.standby_idle_s, self._backend_settings)
+
+    def _backend_settings(self) -> str:
+        """Return the settings of the backend, to see whether one has changed."""
+        values = self.backend.trait_values(config=True) if isinstance(self.backend, HasTraits) else {}
+        return repr(sorted(values.items()))
 
     async def fork(self, session: LastingSession) -> LastingSession:
         """Begin another session with the state of this one. Raises StateNotSaved."""

@@ -15,6 +15,7 @@ from .execution import Execution
 from .guest import wire
 from .limits import Limits, is_amount
 from .outline import Outline, Outlines
+from .standby import NONE, Setup, Standbys, Terms
 from .state.exact import BaseImages
 
 
@@ -33,6 +34,7 @@ class Session:
         limits: Callable[[], Limits],
         timeout_s: Callable[[], float | None],
         close_later: Callable[[Conversation], None],
+        terms: Terms = NONE,
     ) -> None:
         self.id = secrets.token_hex(5)
         self._backend = backend
@@ -48,6 +50,8 @@ class Session:
         self.outlines = Outlines()
 
         self._newest_conversation: Conversation | None = None
+        self._terms = terms
+        self._standbys = Standbys(terms, self._next_setup, self._start_ahead, close_later)
 
     def pid(self) -> int | None:
         """Return the process below which all of the newest sandbox is. None: there is none on this machine."""
@@ -91,14 +95,32 @@ class Session:
             output_bytes=limits.output_bytes,
             **options,
         )
-        acquire = functools.partial(self._acquire, limits, limits.longest_s(limit_s, stdin=cell.stdin))
-        execution = Execution(cell, limits, acquire, self._ended, rolls_back=self.mode != "fresh", preparing=self._preparing)
+        longest_s = limits.longest_s(limit_s, stdin=cell.stdin)
+        execution = Execution(
+            cell,
+            limits,
+            functools.partial(self._acquire, limits, longest_s),
+            self._ended,
+            rolls_back=self.mode != "fresh",
+            preparing=self._preparing,
+            acquire_again=functools.partial(self._acquire_again, limits, longest_s),
+        )
         execution.label = str(self._count) if label is None else label
         self._running.add(execution)
         return execution
 
     async def _acquire(self, limits: Limits, timeout_s: float | None) -> Conversation:
         """Return a sandbox for one cell."""
+        conversation = await self._standbys.take(self._setup(limits, timeout_s))
+        if conversation is None:
+            conversation = await self._start(self._request(limits, timeout_s))
+        # Not now: what starts would be in the way of what is delivered.
+        conversation.began.add_done_callback(lambda _: self.prepare())
+        return conversation
+
+    async def _acquire_again(self, limits: Limits, timeout_s: float | None, lost: Conversation) -> Conversation:
+        """Return another sandbox for a cell; ``lost``, which was started ahead, ended without having taken it."""
+        self._close_later(lost)
         return await self._start(self._request(limits, timeout_s))
 
     def _preparing(self) -> str:
@@ -106,6 +128,20 @@ class Session:
         if self._bases.making:
             return "The image that sandboxes start from is being made, once for these settings."
         return "A sandbox is being started."
+
+    def prepare(self) -> None:
+        """Start ahead what the settings say. The next cell does it too."""
+        self._standbys.fill()
+
+    def _setup(self, limits: Limits, timeout_s: float | None) -> Setup:
+        return Setup(limits, timeout_s, self._terms.backend())
+
+    def _next_setup(self) -> Setup:
+        limits = self._limits()
+        return self._setup(limits, limits.longest_s(self._timeout_s(), stdin=True))
+
+    async def _start_ahead(self, setup: Setup, idle_s: float) -> Conversation:
+        return await self._start(dataclasses.replace(self._request(setup.limits, setup.timeout_s), idle_s=idle_s))
 
     def _request(self, limits: Limits, timeout_s: float | None) -> Request:
         self._sandboxes += 1
@@ -162,3 +198,4 @@ class Session:
         self._closed = True
         for execution in list(self._running):
             await execution.end()
+        await self._standbys.close()

@@ -20,7 +20,12 @@ READY = wire.Ready("3.11.2", "Linux 4.4.0")
 
 
 class PlayingSandbox:
-    """Answers each message at once; ``state`` is the codes of the cells that ran in it and in those it comes from."""
+    """Answers each message at once; ``state`` is the codes of the cells that ran in it and in those it comes from.
+
+    Attributes:
+        at_cell: Called in place of playing the cell that comes.
+        heard_all: What is told of its end.
+    """
 
     frames = 0
 
@@ -30,6 +35,8 @@ class PlayingSandbox:
         self.state = state
         self.heard: list[Any] = []
         self.killed = self.closed = 0
+        self.at_cell: Callable[[], None] | None = None
+        self.heard_all = False
         self._backend = backend
         self._encoder = frames.Encoder()
         self._lines: asyncio.Queue[bytes | None] = asyncio.Queue()
@@ -57,6 +64,8 @@ class PlayingSandbox:
             self.say(READY)
         elif isinstance(said, wire.Ask):
             self.say(wire.Names([[name, "cell", 1] for name in self.state]))
+        elif isinstance(said, wire.Cell) and self.at_cell is not None:
+            self.at_cell()
         elif isinstance(said, wire.Cell):
             self.say(wire.Started(said.number))
             await self._play(said.code)
@@ -85,7 +94,7 @@ class PlayingSandbox:
         self.end()
 
     async def ending(self) -> Ending:
-        return Ending("lost", "It has ended.")
+        return Ending("lost", "It has ended.", heard_all=self.heard_all)
 
     async def close(self) -> None:
         self.closed += 1

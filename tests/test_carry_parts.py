@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import pickle
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 from carry_sessions import Runner, Session
 from guests import pythons
+
+from sandbox_kernel.guest.state import _PartStore
 
 MIB = 1 << 20
 
@@ -169,3 +172,15 @@ def test_modules_are_not_imported_until_used(session: Session, used: str) -> Non
     for code in ("total = sum(rows)", "same = module"):
         assert needs not in session.good(code).modules
     assert needs in session.good(f"assert use()[0] is use()[1] is same.{name} and callable(same.{name})").modules
+
+
+def test_small_parts_come_with_the_settings() -> None:
+    """What is in the guest's settings needs no file, and can be changed like what comes from one; other parts need theirs."""
+    data = bytes(range(256))
+    store = _PartStore("/nowhere", "wire", lambda _: None, {"0" * 64: base64.b64encode(data).decode()})
+    assert store.trusted
+    assert store.read("0" * 64, 256) == data
+    store.read("0" * 64, 256)[0] = 1
+    assert store.read("0" * 64, 256) == data
+    with pytest.raises(FileNotFoundError):
+        store.read("1" * 64, 256)

@@ -355,7 +355,7 @@ async def test_config_maps_that_vanish_are_made_again(
             await share_all(sandbox)
             return
         assert sandbox.job is not None
-        missing.extend(body["metadata"]["name"] for body in sandbox._config_maps(sandbox.job))
+        missing.extend(body["metadata"]["name"] for body in sandbox._mounted._bodies(sandbox.job))
         cluster.kubectl("delete", "configmaps", *missing, "--wait=true")
 
     monkeypatch.setattr(JobSandbox, "_share_all", vanish)

@@ -230,6 +230,57 @@ def test_the_job_with_state() -> None:
     assert manifests.job(replace(CARRY, anew=True), settings, SOURCES) == expected
 
 
+def test_the_job_with_its_state_in_it() -> None:
+    """State that is small is in the guest's settings; no volume brings any."""
+    inline = {HEAD: base64.b64encode(b"head").decode(), SMALL: ""}
+    expected = carry_job({**carry_settings(head=[HEAD, 4]), "inline": inline})
+    made = manifests.job(CARRY, PodSettings(image="python:3.11-slim"), SOURCES, {HEAD: b"head", SMALL: b""})
+    assert made == expected
+
+
+def test_the_largest_state_in_a_job_is_one_argument() -> None:
+    """Linux takes 128 KiB in one argument."""
+    inline = {f"{number:064d}": b"x" for number in range(manifests.INLINE_BYTES)}
+    state = {HEAD: b"x" * manifests.INLINE_BYTES}
+    sizes = [len(argument) for argument in _command(manifests.job(CARRY, PodSettings(image="i"), SOURCES, state))]
+    assert max(sizes) < 128 * 1024
+    assert manifests.fits_inline(state)
+    assert not manifests.fits_inline({HEAD: b"x" * (manifests.INLINE_BYTES + 1)})
+    assert not manifests.fits_inline(inline)
+
+
+def _command(job: Object) -> list[str]:
+    command: list[str] = job["spec"]["template"]["spec"]["containers"][0]["command"]
+    return command
+
+
+@pytest.mark.parametrize("mode", ["carry", "fresh"])
+def test_the_job_of_a_standby(mode: str) -> None:
+    """What waits for its cell leaves by itself after start and waiting; the deadlines have room for those and the cell."""
+    cold = replace(CARRY if mode == "carry" else REQUEST, snapshot=None)
+    expected = manifests.job(cold, PodSettings(image="i"), SOURCES)
+    settings = json.loads(_command(expected)[-1])
+    assert settings["idle_s"] == 60.0
+    _command(expected)[-1] = json.dumps({**settings, "idle_s": 660.0})
+    expected["spec"]["activeDeadlineSeconds"] += 600
+    expected["spec"]["template"]["spec"]["activeDeadlineSeconds"] += 600
+    assert manifests.job(replace(cold, idle_s=600.0), PodSettings(image="i"), SOURCES) == expected
+
+
+@pytest.mark.parametrize("timeout_s", [0.5, 300.0, None])
+@pytest.mark.parametrize("idle_s", [0.0, 0.5, 600.0, 3600.0])
+def test_who_ends_a_standby_first(idle_s: float, timeout_s: float | None) -> None:
+    """We, then the guest, then the pod's deadline, which also leaves a cell that comes last all its time, then the Job's."""
+    request = replace(CARRY, idle_s=idle_s, timeout_s=timeout_s)
+    spec = manifests.job(request, PodSettings(image="i"), SOURCES)["spec"]
+    pod_s = spec["template"]["spec"]["activeDeadlineSeconds"]
+    guest_s = json.loads(_command({"spec": spec})[-1])["idle_s"]
+    start_s = request.limits.start_s
+    ours_s = start_s + idle_s
+    cell_s = 82_800 if timeout_s is None else timeout_s  # Without a limit: at least 23 hours of its day.
+    assert ours_s <= guest_s < guest_s + cell_s + 120 + 30 <= pod_s < spec["activeDeadlineSeconds"]
+
+
 def test_the_job_with_a_workspace() -> None:
     """With a workspace the parts come from and go to the runner's own folder there, and no ConfigMap brings any."""
     place = {"folder": "/opt/sandbox-parts", "out": "/opt/sandbox-parts", "cap_bytes": None, "advice": ""}
@@ -338,8 +389,8 @@ def test_deadlines_leave_time_to_carry_out() -> None:
 
 
 def test_the_longest_deadlines_are_admitted() -> None:
-    """A cell without a timeout on a node pool that grows for an hour stays within what deploy/ admits."""
-    request = replace(CARRY, timeout_s=None, limits=replace(LIMITS, start_s=3600.0))
+    """A cell without a timeout on a node pool that grows for an hour stays within what deploy/ admits, ahead or not."""
+    request = replace(CARRY, timeout_s=None, limits=replace(LIMITS, start_s=3600.0), idle_s=3600.0)
     spec = manifests.job(request, PodSettings(image="i"), SOURCES)["spec"]
     assert spec["template"]["spec"]["activeDeadlineSeconds"] <= 90_600
     assert spec["activeDeadlineSeconds"] <= 94_200

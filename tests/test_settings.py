@@ -22,7 +22,7 @@ NAMES = {
     "Runner": [
         *("backend_name", "timeout_s", "start_timeout_s", "memory_mib", "cpu_millis", "processes", "disk_mib", "output_mib"),
         *("interrupt_grace_s", "answer_timeout_s"),
-        *("state", "history_points", "history_mib", "widgets"),
+        *("state", "history_points", "history_mib", "widgets", "standby", "standby_idle_s"),
     ],
     "LocalBackend": ["runsc", "python", "mounts", "environment", "preload", "home"],
     "KubernetesBackend": [
@@ -340,6 +340,8 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
         "history_points": 20,
         "history_mib": 2048.0,
         "widgets": "controls",
+        "standby": None,
+        "standby_idle_s": 600.0,
     }
     assert (LocalBackend().mounts, LocalBackend().environment) == ([], {})
     assert KubernetesBackend().runtime_class == "gvisor"

@@ -8,6 +8,7 @@ plane (pause, checkpoint, resume) has a time limit.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
 import shutil
@@ -226,7 +227,8 @@ class LocalSandbox:
         status = await asyncio.shield(self._process.status)
         if self._stderr_done is not None:
             await self._stderr_done
-        return ending(status, self._stderr.decode("utf-8", "replace"))
+        # Its stdout is a pipe: lines() ended where it ended.
+        return dataclasses.replace(ending(status, self._stderr.decode("utf-8", "replace")), heard_all=True)
 
     def _close_process(self) -> None:
         if self._process is not None:

@@ -13,16 +13,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-from ..errors import BackendError, ConfigurationError, SandboxRefused, StateNotSaved, StateUnusable
+from ..errors import BackendError, ConfigurationError, SandboxGone, SandboxRefused, StateNotSaved
 from . import configmaps, manifests, podstatus
 from .base import Ending, Request, Snapshot
 from .cluster import ApiError, Cluster, hang_up, translated
+from .mounted import Mounted
 from .pods import Pods
 
 #: A line that is longer is not from our guest.
@@ -33,10 +35,10 @@ LOOK_S = 1.0
 ASK_S = 5.0
 #: How long the kubelet may take to say how a container ended.
 ENDING_S = 10.0
-#: Attempts to own a ConfigMap that others make and lose at the same moment.
-TRIES = 3
 #: Frames that begin the guest's word that the state is out. A hint: whoever forges one is let live for a moment longer.
 _CARRIED_OUT = re.compile(rb'sk1 [0-9]+ [+.] \["saved",')
+#: The first frame of all: a log that was read from its beginning has it.
+_FIRST = b"sk1 0 "
 #: Events of a pod that has its volumes.
 _MOUNTED = ("Pulling", "Pulled", "Created", "Started")
 
@@ -71,11 +73,13 @@ class JobSandbox:
         self._request = request
         self.job: dict[str, Any] | None = None
         self._log: Any = None
-        self._sources: Mapping[str, str] = {}
-        self._state: dict[str, bytes] = {}
+        self._mounted = Mounted(cluster, {}, {}, request.session)
         #: Names of the ConfigMaps that its pod mounts, but for the mailbox.
         self.shares: frozenset[str] = frozenset()
         self._carried_out = False
+        #: Whether the newest reading of the log went from its first frame to its end.
+        self._read_whole = False
+        self._heard_all = False
         self._parted = False
         self._killed = False
         self._deleted = False
@@ -86,54 +90,21 @@ class JobSandbox:
         self._event_trouble: podstatus.Trouble | None = None
         self._pulling = False
 
-    async def start(self, body: dict[str, Any], sources: Mapping[str, str], last: JobSandbox | None = None) -> None:
-        """Create the Job and what it needs to run. ``last`` is the session's last Job, if it is still there."""
-        self._sources, self._state = sources, await asyncio.to_thread(self._parts)
-        if last is not None and last.job is not None:
+    async def start(self, body: dict[str, Any], mounted: Mounted, last: JobSandbox | None = None) -> None:
+        """Create the Job and what it mounts. ``last`` is the session's last Job, if it is still there."""
+        self._mounted = mounted
+        if last is not None and last.job is not None and not self._request.idle_s:
             # With an owner that there is, what is new is there before the pod: the kubelet tries again half a second later
-            # when it does not find one, then later and later.
-            new = [item for item in self._config_maps(last.job) if item["metadata"]["name"] not in last.shares]
-            await _all(self._share(item, new=True) for item in new)
+            # when it does not find one. Nobody waits for one that is started ahead, which may save the request.
+            await mounted.make_new(last.job)
         self.job = await self._cluster.create("jobs", body)
         await self._share_all()
 
     async def _share_all(self) -> None:
         """Make our Job one of the owners of each ConfigMap that it mounts; make those that are not there."""
         assert self.job is not None
-        bodies = self._config_maps(self.job)
-        self.shares = frozenset(body["metadata"]["name"] for body in bodies)
-        await _all(self._share(body) for body in bodies)
-
-    def _config_maps(self, job: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return [configmaps.guest_config_map(self._sources, job), *configmaps.state_config_maps(self._state, job)]
-
-    def _parts(self) -> dict[str, bytes]:
-        """Return the parts of the state that we bring. Raises StateUnusable."""
-        snapshot, folder = self._request.snapshot, self._request.folder
-        if snapshot is None or folder is None:
-            return {}
-        try:
-            return {digest: (folder / digest).read_bytes() for digest, _ in snapshot.parts}
-        except OSError as error:
-            raise StateUnusable(f"A part of the saved state cannot be read: {error.strerror}.", damaged=True) from error
-
-    async def _share(self, body: dict[str, Any], *, new: bool = False) -> None:
-        """Make our Job one of the owners of a ConfigMap: it goes when the last of them goes."""
-        owners = {"metadata": {"ownerReferences": body["metadata"]["ownerReferences"]}}
-        for attempt in range(TRIES):
-            try:
-                if attempt > 0 or not new:
-                    await self._cluster.patch("configmaps", body["metadata"]["name"], owners)
-                    return
-            except ApiError as error:
-                if error.status != 404:
-                    raise
-            try:
-                await self._cluster.create("configmaps", body)
-                return
-            except ApiError as error:
-                if error.status != 409 or attempt == TRIES - 1:
-                    raise
+        self.shares = self._mounted.names
+        await self._mounted.own(self.job)
 
     # -- the wire
 
@@ -143,8 +114,10 @@ class JobSandbox:
             await self._wait_until_it_runs()
             ended = False
             while not self._killed:
+                over = podstatus.is_over(self._pods.get(self.name))
                 async for line in self._read_log(follow=not ended):
                     yield line
+                self._heard_all = over and self._read_whole
                 if ended or self._killed:
                     return
                 # A follow may end, or be cut, while the container runs; and what was written last may not be there yet.
@@ -159,6 +132,7 @@ class JobSandbox:
         """Yield the log's lines from its beginning. A connection that is cut ends it; what is cut off a line is dropped."""
         pod = self._pods.get(self.name)
         assert pod is not None
+        self._read_whole = began = False
         try:
             async with self._cluster.log(pod["metadata"]["name"], manifests.CONTAINER, follow=follow) as self._log:
                 rest = b""
@@ -166,8 +140,10 @@ class JobSandbox:
                     *lines, rest = (rest + chunk).split(b"\n")
                     for line in lines:
                         self._carried_out = self._carried_out or _CARRIED_OUT.match(line) is not None
+                        began = began or line.startswith(_FIRST)
                         yield line
                     rest = rest[:LINE_BYTES]
+                self._read_whole = began and not rest
         except ApiError as error:
             # Not started, gone already, or a busy server: the pod's state tells whether to read again.
             if not error.passing and error.status not in (400, 404):
@@ -246,6 +222,9 @@ class JobSandbox:
     async def deliver(self, message: bytes) -> None:
         """See :class:`.base.Sandbox`."""
         assert self.job is not None
+        await self._look()
+        if isinstance(self._status, podstatus.Ended):
+            raise SandboxGone(self._status.ending.reason)
         if not configmaps.room_for_message(message):
             raise ConfigurationError(
                 f"The cell and its files are {len(message)} bytes; a ConfigMap holds {configmaps.CONFIG_MAP_BYTES}.",
@@ -300,7 +279,7 @@ class JobSandbox:
             with contextlib.suppress(ApiError):  # Asked again until the time is up.
                 await self._look(refresh=True)
             if isinstance(self._status, podstatus.Ended):
-                return self._status.ending
+                return dataclasses.replace(self._status.ending, heard_all=self._heard_all)
             await self._pods.changed(LOOK_S)
         return Ending("lost", f"{self.name} stopped talking, and its pod does not say how it ended.")
 
@@ -334,10 +313,3 @@ class JobSandbox:
                     raise translated(error, f"deleting {self.name}", self._cluster.host) from error
             self._deleted = True
         self._closed(self)
-
-
-async def _all(calls: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Do all of them at once; raise the first of what went wrong, when all are done."""
-    for problem in await asyncio.gather(*calls, return_exceptions=True):
-        if problem is not None:
-            raise problem

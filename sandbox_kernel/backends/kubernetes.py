@@ -17,6 +17,7 @@ from .base import Check, Request, Sandbox
 from .cluster import ApiError, Cluster, translated
 from .handover import Handover
 from .job import JobSandbox
+from .mounted import Mounted, read_parts
 from .pods import Pods
 
 #: Labels the pods of one backend, for its watch.
@@ -151,13 +152,18 @@ class KubernetesBackend(LoggingConfigurable):
 
     async def start(self, request: Request) -> Sandbox:
         """See :class:`.base.Backend`."""
-        body = manifests.job(request, self.pod_settings(), self._sources)
         self._check_size(request)
+        parts = await asyncio.to_thread(read_parts, request)
+        inline = parts if manifests.fits_inline(parts) else {}
+        body = manifests.job(request, self.pod_settings(), self._sources, inline)
         cluster, pods = await self._open()
         sandbox = JobSandbox(cluster, pods, request, self.patience_s, self._forget, self._handover.keep)
         self._sandboxes.add(sandbox)
         try:
-            await sandbox.start(body, self._sources, self._handover.last(request.session))
+            last = self._handover.last(request.session)
+            known = last.shares if last is not None else ()
+            mounted = Mounted(cluster, self._sources, {} if inline else parts, request.session, known)
+            await sandbox.start(body, mounted, last)
         except BaseException as error:
             await asyncio.shield(sandbox.close())
             if isinstance(error, ApiError):

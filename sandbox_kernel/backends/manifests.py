@@ -14,6 +14,7 @@ The pod meets Pod Security ``restricted`` and has no token, no service links, a 
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +32,10 @@ TOUCH_ANNOTATION = "sandbox-kernel/touch"
 LONGEST_S = 86_400
 #: How much later than our own timers the pod's deadline fires, and the Job's after it.
 POD_GRACE_S = 30
+#: State up to this size is in the Job's command: it needs no ConfigMap then, which is two requests. One argument may have
+#: 128 KiB, and each change of the pod that is watched brings it along. Who can read pods can read their logs, where it was.
+INLINE_BYTES = 8 * 1024
+INLINE_PARTS = 100
 JOB_GRACE_S = 60
 
 
@@ -84,15 +89,27 @@ for entry in os.scandir(sys.argv[1]):
 """
 
 
+def fits_inline(parts: Mapping[str, bytes]) -> bool:
+    """Tell whether the parts of a state are small enough to be in the Job itself."""
+    return len(parts) <= INLINE_PARTS and sum(map(len, parts.values())) <= INLINE_BYTES
+
+
 def pod_deadline_s(request: Request) -> int:
-    """Return the pod's ``activeDeadlineSeconds``. It counts from before the image is pulled, so the start is in it."""
-    cell_s = LONGEST_S if request.timeout_s is None else request.timeout_s
+    """Return the pod's ``activeDeadlineSeconds``. It counts from before the image is pulled, so the start is in it.
+
+    So is what it may wait for its cell. The order is: we let go of one that waits, then the guest leaves by itself, then
+    this; and for a cell, whose own time begins when it is taken, the guest's timer, ours, then this.
+    """
+    # Without a limit a day is what it gets, waiting for the cell included.
+    cell_s = LONGEST_S if request.timeout_s is None else request.idle_s + request.timeout_s
     save_s = SAVE_S if request.mode == "carry" else 0.0
     return int(request.limits.start_s + cell_s + save_s + POD_GRACE_S) + 1
 
 
-def job(request: Request, settings: PodSettings, sources: Mapping[str, str]) -> dict[str, Any]:
-    """Return the Job of one sandbox."""
+def job(
+    request: Request, settings: PodSettings, sources: Mapping[str, str], inline: Mapping[str, bytes] | None = None
+) -> dict[str, Any]:
+    """Return the Job of one sandbox. ``inline`` are the parts of its state when they are in it, and in no ConfigMap."""
     labels = {**settings.labels, **MANAGED_BY, SESSION_LABEL: request.session}
     annotations = dict(settings.annotations)
     return {
@@ -110,13 +127,15 @@ def job(request: Request, settings: PodSettings, sources: Mapping[str, str]) -> 
             "activeDeadlineSeconds": pod_deadline_s(request) + JOB_GRACE_S,
             "template": {
                 "metadata": {"labels": labels, "annotations": annotations},
-                "spec": _pod_spec(request, settings, sources),
+                "spec": _pod_spec(request, settings, sources, inline or {}),
             },
         },
     }
 
 
-def _pod_spec(request: Request, settings: PodSettings, sources: Mapping[str, str]) -> dict[str, Any]:
+def _pod_spec(
+    request: Request, settings: PodSettings, sources: Mapping[str, str], inline: Mapping[str, bytes]
+) -> dict[str, Any]:
     spec: dict[str, Any] = {
         "restartPolicy": "Never",
         "activeDeadlineSeconds": pod_deadline_s(request),
@@ -130,9 +149,11 @@ def _pod_spec(request: Request, settings: PodSettings, sources: Mapping[str, str
             "runAsGroup": UID,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(request, settings)],
+        "containers": [_container(request, settings, inline)],
         "volumes": _volumes(request, settings, sources),
     }
+    if inline:
+        spec["volumes"] = [volume for volume in spec["volumes"] if volume["name"] != "parts"]
     if request.place:
         # Or a volume is root's alone. Not by changing each file on it each time: it is everybody's.
         spec["securityContext"].update(fsGroup=UID, fsGroupChangePolicy="OnRootMismatch")
@@ -147,16 +168,19 @@ def _pod_spec(request: Request, settings: PodSettings, sources: Mapping[str, str
     return spec
 
 
-def _container(request: Request, settings: PodSettings) -> dict[str, Any]:
+def _container(request: Request, settings: PodSettings, inline: Mapping[str, bytes]) -> dict[str, Any]:
     limits = request.limits
-    guest_settings = {
+    guest_settings: dict[str, Any] = {
         "mailbox": MAILBOX,
-        "idle_s": limits.start_s,
+        "idle_s": limits.start_s + request.idle_s,
         "rlimits": limits.guest_rlimits(),
         "memory_mib": limits.memory_mib,
     }
     if request.mode == "carry":
         guest_settings["carry"] = _carry(request, settings)
+    if inline:
+        encoded = {digest: base64.b64encode(data).decode("ascii") for digest, data in inline.items()}
+        guest_settings["carry"]["inline"] = encoded
     own = hash_seed(request.session) if request.mode == "carry" else {}
     environment = {"HOME": HOME, "PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": "agg", **own, **settings.environment}
     return {
@@ -189,7 +213,7 @@ def _container(request: Request, settings: PodSettings) -> dict[str, Any]:
             {"name": "mailbox", "mountPath": MAILBOX, "readOnly": True},
             {"name": "home", "mountPath": HOME},
             {"name": "tmp", "mountPath": "/tmp"},
-            *([_parts_mount(request)] if _has_parts(request) else []),
+            *([_parts_mount(request)] if _has_parts(request) and not inline else []),
         ],
     }
 

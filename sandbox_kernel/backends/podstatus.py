@@ -101,6 +101,12 @@ def read(pod: Object) -> Status:
     return _scheduling(status)
 
 
+def is_over(pod: Object | None) -> bool:
+    """Tell whether a pod's container is known to have run and ended, whatever becomes of the pod."""
+    status = {} if pod is None else pod.get("status") or {}
+    return any("terminated" in (item.get("state") or {}) for item in status.get("containerStatuses") or ())
+
+
 def _pod_ended(pod: Object, status: Object, name: str) -> Ended | None:
     reason, message = status.get("reason", ""), status.get("message", "")
     if status.get("phase") == "Failed" and reason == "DeadlineExceeded":

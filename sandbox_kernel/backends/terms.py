@@ -53,6 +53,7 @@ class Request:
         out: carry: where the guest may leave new parts, when the backend can show it a directory.
         place: carry: names where the parts lie, when the backend keeps them.
         dropped: carry: digests of parts there that nothing needs any more.
+        idle_s: How long it may wait for its cell when it is ready. 0: it is started for a cell that is there.
     """
 
     session: str
@@ -66,6 +67,7 @@ class Request:
     out: Path | None = None
     place: str = ""
     dropped: tuple[str, ...] = ()
+    idle_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,13 @@ class Ending:
         outcome: ``out_of_memory``, ``timeout``, ``error`` (it ended by itself, too early) or ``lost``.
         reason: One sentence that names the object and what was seen.
         exit_status: The container's, when there is one.
+        heard_all: The container is known to have ended, and all that it said was heard.
     """
 
     outcome: str
     reason: str
     exit_status: int | None = None
+    heard_all: bool = False
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,7 @@ class SandboxExecutor:
             await runner.close()
 
     async def __aenter__(self) -> Self:
+        self._open().prepare()
         return self
 
     async def __aexit__(self, *exception: object) -> None:

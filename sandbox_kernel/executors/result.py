@@ -10,9 +10,9 @@ from typing import Any
 
 from .. import policy
 from ..errors import ConfigurationError
-from ..execution import Timings
 from ..guest import wire
 from ..limits import MIB
+from ..outcomes import Timings
 from ..session import Session
 
 #: Contents of output files of one snippet, on the wire.

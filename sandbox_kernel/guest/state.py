@@ -7,6 +7,7 @@ the life goes on or a new one begins. Where the state is carried, this brings it
     anew       the snapshot begins a new life: a fork, or a saved session that is loaded
     session    the session's id
     folder     a directory with the parts that the host holds, each named by its digest
+    inline     the parts themselves in base64 by digest, when they are small; the folder is not there then
     out        "wire", or a directory for new parts
     cap_bytes  limit of all parts together; null: none
     advice     what to tell of what does not fit
@@ -67,7 +68,7 @@ class State:
     def _carry_in(self, settings: Dict[str, Any]) -> bool:
         from .carry import Carrier, Part, Unloadable  # Nothing of it is needed where gVisor saves the sandbox.
 
-        store = _PartStore(settings["folder"], settings["out"], self._emit)
+        store = _PartStore(settings["folder"], settings["out"], self._emit, settings.get("inline", {}))
         self._carrier = Carrier(
             self._main,
             store,
@@ -136,14 +137,19 @@ class State:
 class _PartStore:
     """See :class:`.carry.Store`. Parts that the host holds come from a directory; new ones go into another or to the wire."""
 
-    def __init__(self, folder: str, out: str, emit: Callable[[wire.Event], None]) -> None:
+    def __init__(
+        self, folder: str, out: str, emit: Callable[[wire.Event], None], inline: Optional[Dict[str, str]] = None
+    ) -> None:
         #: What cannot be written to here the host has checked.
         self.trusted = out != folder
         self._folder = folder
         self._out = out
         self._emit = emit
+        self._inline = inline or {}
 
     def read(self, digest: str, size: int) -> memoryview:
+        if digest in self._inline:
+            return memoryview(bytearray(base64.b64decode(self._inline[digest])))
         if not os.path.exists(os.path.join(self._folder, digest)):
             return memoryview(bytearray(b"".join(self._read_pieces(digest))))
         with open(os.path.join(self._folder, digest), "rb") as file:

@@ -1,0 +1,134 @@
+"""What moves the head of a session that keeps state: going back, forking, and what is saved by name."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Callable
+
+from .backends.base import Snapshot
+from .conversation import Conversation
+from .errors import SandboxError, StateNotSaved, StateUnusable
+from .execution import Execution
+from .session import Session
+from .state import saved
+from .state.history import History, Point
+from .state.keeper import Keeper
+
+
+class GoesBack(Session):
+    """A part of :class:`.lasting.LastingSession`, which tells what these are."""
+
+    _keeper: Keeper
+    _history: History
+    _turn: asyncio.Lock
+    _next: asyncio.Task[Conversation] | None
+    _unsaved: list[Execution]
+    _anew: bool
+    _touched: Execution | None
+    moved: Callable[[Point | None], None]
+
+    @abstractmethod
+    async def _keep(self, execution: Execution, conversation: Conversation) -> None: ...
+
+    @abstractmethod
+    def _prepare(self) -> None: ...
+
+    @abstractmethod
+    def _abandon(self, waiting: asyncio.Task[Conversation]) -> None: ...
+
+    @contextlib.asynccontextmanager
+    async def _moving(self) -> AsyncIterator[History]:
+        """Hold the turn while the head is moved, then start from where it is."""
+        async with self._turn:
+            before, anew, self._anew = self._history.head, self._anew, False
+            try:
+                yield self._history
+            except BaseException:
+                self._anew = anew
+                raise
+            self.outlines.go(self._history.head)
+            self._standbys.clear()
+            if self._next is not None:
+                waiting, self._next = self._next, None
+                self._abandon(waiting)
+            self._unsaved.clear()
+            self._touched = None
+            self._prepare()
+            if self._next is not None:
+                try:
+                    await asyncio.shield(self._next)
+                except SandboxError:
+                    self._next = None
+                    self._history.head, self._anew = before, anew
+                    self.outlines.go(self._history.head)
+                    self._prepare()
+                    raise
+            self.moved(self._history.at_head())
+
+    async def undo(self, cells: int = 1) -> None:
+        """Go back by a number of cells. Raises StateUnusable."""
+        async with self._moving() as history:
+            held = len(self._unsaved)
+            if cells < held:
+                raise StateUnusable(
+                    f"The states after the last {held} cells could not be saved, so there is none from {cells} cells ago.",
+                    f"`%sandbox undo {held}` goes back to before them.",
+                )
+            history.undo(cells - held)
+
+    async def rewind(self, cell: str | int) -> None:
+        """Go to the state after a cell; 0 is the beginning. Raises StateUnusable."""
+        async with self._moving() as history:
+            history.rewind(str(cell))
+
+    async def reset(self) -> None:
+        """Begin anew. What can be gone back to stays."""
+        await self.rewind(0)
+
+    async def save(self, name: str) -> Snapshot:
+        """Save the state under a name; it outlives this process. Raises StateNotSaved or StateUnusable."""
+        saved.checked_name(name)
+        async with self._turn:
+            snapshot = await self._newest()
+            await saved.save(name, snapshot, self._keeper.export)
+            return snapshot
+
+    async def _newest(self) -> Snapshot:
+        """Return the newest snapshot; what could not be saved before is tried again. Raises StateNotSaved."""
+        ahead = self._unsaved[-1] if self._unsaved else self._touched
+        if ahead is not None and self._next is not None:
+            waiting, self._next, head = self._next, None, self._history.head
+            await self._keep(ahead, await waiting)
+            if self._history.head == head:
+                advice = "The session goes on in its sandbox." if self._unsaved else ""
+                raise StateNotSaved("The state after the last cell could not be saved.", advice)
+        point = self._history.at_head()
+        if point is None:
+            raise StateNotSaved("There is nothing to save: no cell has run yet.")
+        return point.snapshot
+
+    async def load(self, name: str) -> Snapshot:
+        """Go on from a saved session, as a new life of it. Raises StateUnusable."""
+        found = await asyncio.to_thread(saved.find, name)
+        if found.mode != self.mode:
+            raise StateUnusable(
+                f"{name!r} was saved with state {found.mode!r}; this session keeps {self.mode!r}.",
+                f"Set Runner.state to {found.mode!r}.",
+            )
+        snapshot = await self._keeper.adopt(found)
+        async with self._moving() as history:
+            await self._keeper.drop(history.add(snapshot, f"load {name}"))
+            self._anew = True
+        return snapshot
+
+    async def fork_into(self, other: GoesBack) -> None:
+        """Give another session, which has not begun, the state of this one. Raises StateNotSaved."""
+        async with self._turn:
+            if self._history.at_head() is not None or self._unsaved or self._touched:
+                snapshot = await self._newest()
+                self._keeper.hold(snapshot)
+                other._history.add(snapshot, "fork")
+                other._anew = True
+        other._prepare()
