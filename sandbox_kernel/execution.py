@@ -1,11 +1,10 @@
 """One cell on its way: turns a sandbox's bytes into events and owns time.
 
-Have a sandbox, wait for its Ready, deliver the cell once, pass on what it says, give the sandbox back. Every cell ends
-within its timeout plus a grace, by whoever notices first: the guest's timer, ours, or the deadlines the backend set. Time in
-which it waits for its user's answers does not count, up to a bound. A cell that is interrupted is told so and has a grace to
-end by itself, its state kept; then its sandbox is killed. The
-events always end with exactly one Finished, ours when the guest's did not come; what the cluster or the runtime did wrong
-is raised instead. Nothing here runs a cell a second time.
+Have a sandbox, wait for its Ready, deliver the cell once, pass on what it says, give the sandbox back. Every cell ends within
+its timeout plus a grace, by whoever notices first: the guest's timer, ours, or the deadlines the backend set. Time in which it
+waits for its user's answers does not count, up to a bound. A cell that is interrupted has a grace to end by itself, its state
+kept; then its sandbox is killed. The events always end with exactly one Finished, ours when the guest's did not come; what the
+cluster or the runtime did wrong is raised instead. Nothing here runs a cell a second time.
 """
 
 from __future__ import annotations
@@ -195,10 +194,7 @@ class Execution:
                     async for event in self._listen():
                         yield event
         if self._problem is not None:
-            known = self._as_known(self._problem)
-            if known is self._problem:
-                raise known
-            raise known from self._problem
+            raise self._as_known(self._problem)
         yield await self._end()
 
     async def _listen(self) -> AsyncIterator[wire.Event]:
@@ -214,12 +210,11 @@ class Execution:
                     self._on_started()
                 elif isinstance(event, wire.Taken):
                     self._telling.taken(event.messages)
-                elif isinstance(event, wire.InputRequest):
-                    if self.cell.stdin and not self._killed_for:
-                        self._telling.asked()
-                        self._arm_limit()
-                        yield event
-                else:
+                elif not isinstance(event, wire.InputRequest):
+                    yield event
+                elif self.cell.stdin and not self._killed_for:
+                    self._telling.asked()
+                    self._arm_limit()
                     yield event
         except BackendError as error:
             self._problem = error
