@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import os
+import sys
 from pathlib import Path
 
 import pytest
-from shells import SHELLS, carry_cells, run_cells, words
+from guests import Guest, pythons
+from shells import SHELLS, carry_cells, environment, run_cells, words
 
 from sandbox_kernel.guest import source, wire
 
@@ -268,12 +270,23 @@ def test_results_go_before_variables(tmp_path: Path) -> None:
     """Where not all fits, a result is left out before a variable."""
     parts = tmp_path / "parts"
     parts.mkdir()
-    from guests import Guest
-    from shells import environment
-
     carry = {"head": None, "anew": False, "session": "abc", "folder": str(parts), "out": str(parts), "save_s": 20.0}
     settings = {"carry": {**carry, "cap_bytes": 900_000, "advice": "Buy more.", "dropped": []}}
     with Guest(tmp_path, env=environment("plain", tmp_path), **settings) as guest:
         guest.deliver("x = b'x' * 600_000\nb'y' * 400_000", notebook=True, count=1)
         [saved] = guest.rest().of(wire.Saved)
     assert [name for name, _ in saved.lost] == ["Out[1]"]
+
+
+OTHERS = {version: path for version, path in pythons().items() if path != sys.executable}
+
+
+@pytest.mark.parametrize("name", ["results", "long values", "displays", "errors", "await", "magics"])
+@pytest.mark.parametrize("version", sorted({*list(OTHERS)[:1], *list(OTHERS)[-1:]}))
+def test_other_pythons(version: str, name: str, tmp_path: Path) -> None:
+    """The shell of the standard library is the same under the oldest and the newest Python."""
+    cells = [cell for cell in NOTEBOOKS[name] if "import matplotlib" not in cell[0]]
+    for (code, expected), said in zip(
+        cells, run_cells("plain", tmp_path, [c for c, _ in cells], OTHERS[version]), strict=True
+    ):
+        assert expected is None or words(said) == expected, code
