@@ -10,7 +10,6 @@ from typing import Any
 
 from ipykernel.iostream import OutStream
 from ipykernel.kernelapp import IPKernelApp
-from ipykernel.kernelbase import Kernel
 from jupyter_core.paths import jupyter_config_path
 from traitlets import Type
 
@@ -31,7 +30,7 @@ FLUSH_S = 0.2
 _MOUNT_ADVICE = "To show it there, set LocalBackend.mounts, for example --LocalBackend.mounts=.:/home/sandbox/files:ro"
 
 
-class SandboxKernel(CommHandlers, Kernel):
+class SandboxKernel(CommHandlers):
     """Runs each cell in a sandbox of its own."""
 
     implementation = "sandbox-kernel"
@@ -46,11 +45,8 @@ class SandboxKernel(CommHandlers, Kernel):
         "nbconvert_exporter": "python",
     }
 
-    msg_types = [*Kernel.msg_types, "comm_open", "comm_msg", "comm_close"]  # noqa: RUF012
-
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)  # type: ignore[no-untyped-call]
-        self.comms = Comms("none")
+        super().__init__(**kwargs)
         self._runner: Runner | None = None
         self._sandbox_session: Session | None = None
         self._main_loop: asyncio.AbstractEventLoop | None = None
