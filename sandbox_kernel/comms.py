@@ -7,10 +7,13 @@ other sessions it ended with its cell: there widgets only draw, and what the fro
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import dataclasses
 import json
 from typing import Any
+
+from ipykernel.kernelbase import Kernel
 
 from . import iopub, policy, widgets
 from .errors import SandboxError
@@ -135,16 +138,27 @@ def _decoded(buffers: list[str]) -> list[bytes]:
         raise widgets.RefusedError("a binary part that is none") from None
 
 
-class CommHandlers:
-    """The part of the kernel that answers what front ends say of widgets; shell messages, one after another.
+class CommHandlers(Kernel):
+    """The part of the kernel that answers what front ends say of widgets. Who inherits has the session and what it shows."""
 
-    A class of its own beside the kernel's so that each can be read at once; see ``kernel.py`` for what it uses of that.
-    """
+    msg_types = [*Kernel.msg_types, "comm_open", "comm_msg", "comm_close"]  # noqa: RUF012
 
     comms: Comms
     _sandbox_session: Session | None
-    iopub_socket: Any
-    session: Any
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)  # type: ignore[no-untyped-call]
+        self.comms = Comms("none")
+        self._one_at_a_time = asyncio.Lock()
+
+    async def shell_main(self, subshell_id: str | None, msg: Any) -> None:
+        """Take the messages of the shell channel one after another.
+
+        ipykernel lets those of widgets overtake a cell that awaits, as all of ours do, and then does not say when it is idle
+        again: the front end, which waits for that, would not send the next.
+        """
+        async with self._one_at_a_time:
+            await super().shell_main(subshell_id, msg)
 
     def _outlet(self, parent: dict[str, Any], silent: bool) -> iopub.Outlet:
         raise NotImplementedError
@@ -157,12 +171,16 @@ class CommHandlers:
         wanted = parent["content"].get("target_name", "")
         known = sorted(self.comms.open) if self._listens() is not None and wanted in ("", widgets.TARGET) else []
         content = {"status": "ok", "comms": {name: {"target_name": widgets.TARGET} for name in known}}
-        self.session.send(stream, "comm_info_reply", content, parent, ident=ident)
+        self._send(stream, "comm_info_reply", content, parent, ident=ident)
 
     async def comm_open(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
         """Close what the front end opens: nothing in a guest waits for it. The widget manager then asks in another way."""
         content = {"comm_id": parent["content"].get("comm_id", ""), "data": {}}
-        self.session.send(self.iopub_socket, "comm_close", content, parent=parent, ident=b"comm_close")
+        self._send(self.iopub_socket, "comm_close", content, parent, ident=b"comm_close")
+
+    def _send(self, stream: Any, kind: str, content: dict[str, Any], parent: dict[str, Any], ident: Any) -> None:
+        if self.session is not None:
+            self.session.send(stream, kind, content, parent, ident=ident)
 
     async def comm_msg(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
         """Give a message to its widget and show what comes of it."""

@@ -1,10 +1,10 @@
 """One cell on its way: turns a sandbox's bytes into events and owns time.
 
-Have a sandbox, wait for its Ready, deliver the cell once, pass on what it says, give the sandbox back. Every cell ends within
-its timeout plus a grace, by whoever notices first: the guest's timer, ours, or the deadlines the backend set. Time in which it
-waits for its user's answers does not count, up to a bound. A cell that is interrupted has a grace to end by itself, its state
-kept; then its sandbox is killed. The events always end with exactly one Finished, ours when the guest's did not come; what the
-cluster or the runtime did wrong is raised instead. Nothing here runs a cell a second time.
+Have a sandbox, wait for its Ready, deliver the cell once, pass on what it says, give the sandbox back. Every cell ends
+within its timeout plus a grace, by whoever notices first: the guest's timer, ours, or the deadlines of the backend. Waiting
+for its user does not count, up to a bound. A cell that is interrupted has a grace to end by itself, its state kept; then its
+sandbox is killed. The events end with exactly one Finished, ours when the guest's did not come; what the cluster or the
+runtime did wrong is raised instead. Nothing here runs a cell a second time.
 """
 
 from __future__ import annotations

@@ -49,11 +49,8 @@ class SandboxKernel(CommHandlers, Answers):
         "nbconvert_exporter": "python",
     }
 
-    msg_types = [*Answers.msg_types, "comm_open", "comm_msg", "comm_close"]  # noqa: RUF012
-
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.comms = Comms("none")
         self._pace: pace.Pace | None = None
         self._ended = False
         self._background = self._outlet({}, silent=True)

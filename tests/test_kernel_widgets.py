@@ -147,6 +147,27 @@ def test_a_slider_works_both_ways(page: Page) -> None:
     assert page.states[slider]["value"] == 20
 
 
+def test_words_to_widgets_keep_their_order(page: Page) -> None:
+    """What is said to widgets while a cell runs, or at once, comes one after another, each between busy and idle."""
+    page.run(SLIDER)
+    client, slider = page._notebook.client, page.find("IntSliderModel")
+    requests = [client.execute("import time; time.sleep(0.5); print('cell', slider.value)")]
+    for value in (6, 7, 8):
+        data = {"method": "update", "state": {"value": value}, "buffer_paths": []}
+        message = client.session.msg("comm_msg", {"comm_id": slider, "data": data})
+        client.shell_channel.send(message)
+        requests.append(message["header"]["msg_id"])
+    requests.append(client.execute("print('cell', slider.value)"))
+    said = []
+    while said.count("idle") < len(requests):
+        message = client.get_iopub_msg(timeout=60)
+        if message["parent_header"].get("msg_id") in requests and message["msg_type"] in ("status", "stream"):
+            content = message["content"]
+            said.append(content.get("execution_state") or content["text"])
+    expected = ["cell 3\n", "now 6\n", "now 7\n", "now 8\n", "cell 8\n"]
+    assert said == [word for line in expected for word in ("busy", line, "idle")]
+
+
 def test_widgets_go_back_with_the_session(page: Page) -> None:
     """After undo the widgets of before live, and only those are named; what a slider was moved to is saved and loaded."""
     page.run(SLIDER)
