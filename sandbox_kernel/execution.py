@@ -150,14 +150,14 @@ class Execution:
                     for last in self._last(event, held, explained=explained):
                         yield last
                     return
-                if held is not None:
+                if held is not None and not isinstance(event, wire.File):
                     yield held
                     held = None
                 explained = explained or isinstance(event, wire.Error)
                 if self.timings.first_output_s is None:
                     self.timings.first_output_s = self._elapsed()
                 if isinstance(event, wire.Error) and event.name == "KeyboardInterrupt":
-                    held = event  # How the cell ended tells what it is: it comes next.
+                    held = event  # How the cell ended tells what it is. Only its files come before that.
                     continue
                 yield event
         finally:

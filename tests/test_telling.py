@@ -221,6 +221,9 @@ async def test_a_time_limit_that_ends_the_cell_inside() -> None:
     value = f"The cell was ended after 60 s. Runner.timeout_s sets the limit. {outcomes.KEPT}"
     error = wire.Error("CellTimeout", value, ["Traceback:", "  here", f"CellTimeout: {value}"])
     assert await events_of(execution) == [HELLO, error, finished]
+    file = wire.File("a", 1, "YQ==")
+    execution = execution_on(ScriptedSandbox(*a_cell(WHERE, file, finished)), rolls_back=True, timeout_s=60.0)
+    assert await events_of(execution) == [file, error, finished]
 
 
 async def test_a_time_limit_that_ends_the_cell_otherwise() -> None:
