@@ -58,7 +58,6 @@ class LastingSession(Session):
         self._unsaved: list[Execution] = []
         self._anew = False
         self._settling: dict[asyncio.Task[None], Conversation] = {}
-        self._closed = False
 
     # -- a cell
 
@@ -325,7 +324,6 @@ class LastingSession(Session):
 
     async def close(self) -> None:
         """End the session. May be called twice."""
-        self._closed = True
         await super().close()
         for task, conversation in list(self._settling.items()):
             await conversation.kill()

@@ -112,6 +112,7 @@ class Runner(LoggingConfigurable):
         self._opening = asyncio.Lock()
         self._sessions: set[Session] = set()
         self._closing: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     def _make_backend(self) -> Backend:
         # The kubernetes package takes two seconds to import and is not needed locally.
@@ -142,8 +143,11 @@ class Runner(LoggingConfigurable):
     def open_session(self, state: str | None = None) -> Session:
         """Begin a session: what lives as long as one notebook. ``state`` None: as the settings say.
 
-        Raises ConfigurationError when the backend cannot keep state like that.
+        Raises ConfigurationError when the backend cannot keep state like that, or after close(): what began now, nobody
+        would end.
         """
+        if self._closed:
+            raise ConfigurationError("This runner is closed.", "Make another.")
         mode = state or self.state or self.backend.modes[0]
         if mode not in self.backend.modes:
             raise ConfigurationError(
@@ -205,6 +209,7 @@ class Runner(LoggingConfigurable):
 
     async def close(self) -> None:
         """End and remove everything. May be called twice."""
+        self._closed = True
         while self._sessions:
             await self._sessions.pop().close()
         if self._closing:

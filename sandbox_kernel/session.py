@@ -45,8 +45,8 @@ class Session:
         self._running: set[Execution] = set()
         #: What the namespace holds, for who completes and explains names; with ``wanted`` cells tell it at their end.
         self.outlines = Outlines()
-
         self._newest_conversation: Conversation | None = None
+        self._closed = False
 
     def pid(self) -> int | None:
         """Return the process below which all of the newest sandbox is. None: there is none on this machine."""
@@ -67,8 +67,10 @@ class Session:
 
         ``timeout_s`` None means the setting, infinity no limit. ``label`` is what the user
         calls the cell; None: its number in the session. The other options are those of
-        :class:`.guest.wire.Cell`. Raises ConfigurationError for what cannot be a cell.
+        :class:`.guest.wire.Cell`. Raises ConfigurationError for what cannot be a cell, or when the session is closed.
         """
+        if self._closed:
+            raise ConfigurationError("This session is closed.", "Open another.")
         if not isinstance(code, str):
             raise ConfigurationError(f"The code of a cell is text, not {type(code).__name__}.", "Decode it first.")
         self._count += 1
@@ -142,4 +144,5 @@ class Session:
 
     async def close(self) -> None:
         """End the session. May be called twice."""
+        self._closed = True
         await self.interrupt()

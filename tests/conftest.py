@@ -31,6 +31,31 @@ KUBECTL = os.environ.get("KUBECTL") or shutil.which("kubectl")
 IMAGE = os.environ.get("SANDBOX_KERNEL_TEST_IMAGE", "python:3.11-slim")
 
 
+#: They are the cluster's, not a namespace's.
+POLICIES = REPOSITORY / "deploy" / "base" / "admission.yaml"
+_FOUND_POLICIES = pytest.StashKey[bool]()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """See whether the cluster has our policies already; who starts the workers looks, as they share the cluster."""
+    if not hasattr(session.config, "workerinput") and os.environ.get("KUBECONFIG") and KUBECTL is not None:
+        found = subprocess.run(
+            [KUBECTL, "get", "validatingadmissionpolicies", "-o", "name"], capture_output=True, text=True, timeout=60
+        )
+        session.config.stash[_FOUND_POLICIES] = found.returncode != 0 or "sandbox-kernel" in found.stdout
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Take the policies away again when nobody needs them any more, if they came with us."""
+    if not session.config.stash.get(_FOUND_POLICIES, True):
+        _kubectl("delete", "-f", str(POLICIES), "--ignore-not-found")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what may take longest, so that no worker is left with it at the end."""
+    items.sort(key=lambda item: -max((mark.args[0] for mark in item.iter_markers("timeout")), default=0))
+
+
 def wait_until(true: Callable[[], bool], what: str | Callable[[], object], within_s: float = 60.0) -> None:
     """Return when ``true()``; fail with ``what`` (or what it returns then) when that takes too long."""
     until = time.monotonic() + within_s
@@ -159,8 +184,7 @@ def cluster_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestCl
     namespace = f"sandbox-test-{secrets.token_hex(3)}"
     shutil.copytree(REPOSITORY / "deploy", folder / "deploy")
     (folder / "kustomization.yaml").write_text(f"namespace: {namespace}\nresources:\n- deploy/namespace\n")
-    had_policies = "sandbox-kernel" in _kubectl("get", "validatingadmissionpolicies", "-o", "name")
-    _kubectl("apply", "-f", str(REPOSITORY / "deploy" / "base" / "admission.yaml"))
+    _kubectl("apply", "-f", str(POLICIES))
     _apply(folder)
     try:
         made = subprocess.run(
@@ -177,8 +201,6 @@ def cluster_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestCl
         yield TestCluster(namespace, str(kubeconfig))
     finally:
         _kubectl("delete", "namespace", namespace, "--wait=true", "--timeout=90s")
-        if not had_policies:
-            _kubectl("delete", "-f", str(REPOSITORY / "deploy" / "base" / "admission.yaml"), "--ignore-not-found")
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ async def test_hundreds_of_values_are_carried(executor: SandboxExecutor) -> None
     assert session.notices == []
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(1200)
 async def test_cells_mean_what_they_mean_in_one_process(executor: SandboxExecutor) -> None:
     """A session of several sandboxes goes as it would in a single process."""
     plain = [meaning for meaning in MEANINGS if not meaning.needs]
@@ -61,5 +61,6 @@ async def test_cells_mean_what_they_mean_in_one_process(executor: SandboxExecuto
             await session.close()
             return ""
 
-    wrong = await asyncio.gather(*(play(meaning) for meaning in plain))
-    assert "".join(wrong) == ""
+    # All to their end, also when one raises: what goes on while the executor closes would hide why.
+    wrong = await asyncio.gather(*(play(meaning) for meaning in plain), return_exceptions=True)
+    assert "".join(map(str, wrong)) == ""

@@ -37,6 +37,8 @@ DRIVER = '''
 import builtins, hashlib, json, os, pickle, shutil, sys, traceback, types
 from {package} import carry_files, carry_process, life
 
+pytestmark = pytest.mark.xdist_group("carried process")  # One worker makes what they share.
+
 class Part:
     def __init__(self, digest, size):
         self.digest, self.size = digest, size

@@ -785,6 +785,8 @@ exec(compile(letter.read_bytes(), "<cell>", "exec"))
 """
 CELL = """
 import os, pathlib
+
+pytestmark = pytest.mark.xdist_group("deploy")  # One worker makes what they share.
 print("uid", os.getuid())
 print("token", pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount/token").exists())
 print("kernel", pathlib.Path("/proc/version").read_text().strip())

@@ -12,7 +12,7 @@ import pytest
 from playing import READY, PlayingBackend, PlayingKeeper
 
 from sandbox_kernel import conversation as conversation_module
-from sandbox_kernel.errors import BackendUnavailable, SandboxRefused, StateNotSaved, StateUnusable
+from sandbox_kernel.errors import BackendUnavailable, ConfigurationError, SandboxRefused, StateNotSaved, StateUnusable
 from sandbox_kernel.guest import wire
 from sandbox_kernel.lasting import LastingSession
 from sandbox_kernel.runner import Runner
@@ -653,3 +653,12 @@ async def test_old_states_are_removed() -> None:
 def test_ready_is_what_a_guest_says() -> None:
     """What plays here speaks the wire's words."""
     assert wire.load_event(wire.dump(READY)) == READY
+
+
+async def test_after_the_end_nothing_begins(play: Play) -> None:
+    """A closed runner opens no session and a closed session runs no cell: nobody would end them."""
+    await play.runner.close()
+    with pytest.raises(ConfigurationError, match="This runner is closed"):
+        play.runner.open_session()
+    with pytest.raises(ConfigurationError, match="This session is closed"):
+        play.session.run("1")

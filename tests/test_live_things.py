@@ -12,7 +12,9 @@ from live_things import LIVE, Live
 from sandbox_kernel.errors import SandboxError
 from sandbox_kernel.executors import AgentSession, SandboxExecutor
 
-PATIENCE_S = 1800
+pytestmark = pytest.mark.xdist_group("live things")  # One worker makes what they share.
+
+PATIENCE_S = 1200
 #: So many are made, or looked at, in one cell.
 AT_ONCE = 10
 

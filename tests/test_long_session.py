@@ -49,7 +49,7 @@ def _resident_kib() -> int:
     return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(1200)
 @pytest.mark.usefixtures("gvisor")
 async def test_five_hundred_cells_in_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every one of 500 cells finds what the one before it left, and neither disk, memory nor descriptors grow."""

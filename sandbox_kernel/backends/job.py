@@ -285,7 +285,7 @@ class JobSandbox:
         self._killed = True
         if self._log is not None:
             hang_up(self._log)
-        await self._pods.wake()
+        self._pods.wake()
         await self.close()
 
     async def ending(self) -> Ending:

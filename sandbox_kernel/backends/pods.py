@@ -23,7 +23,9 @@ class Pods:
         self._cluster = cluster
         self._selector = selector
         self._pods: dict[str, Object] = {}
-        self._changed = asyncio.Condition()
+        #: Set at the next change, and then another takes its place. No lock: one that is awaited again while its owner is
+        #: being cancelled (as Condition does) can be lost for good, and then nobody would wake any more.
+        self._news = asyncio.Event()
         self._version = ""
         self._task: asyncio.Task[None] | None = None
 
@@ -49,17 +51,17 @@ class Pods:
             self._keep(job, pod)
         for job in self._pods.keys() - present.keys():
             self._deleted(job)
-        await self._tell()
+        self.wake()
 
     async def changed(self, wait_s: float) -> None:
         """Return at the next change of any pod, or after ``wait_s``."""
-        async with self._changed:
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), wait_s)
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._news.wait(), wait_s)
 
-    async def wake(self) -> None:
+    def wake(self) -> None:
         """Make everybody who waits look again."""
-        await self._tell()
+        self._news.set()
+        self._news = asyncio.Event()
 
     async def close(self) -> None:
         """Stop watching. May be called twice."""
@@ -76,7 +78,7 @@ class Pods:
                     await self.refresh()
                 async for event in self._cluster.watch("pods", self._version, labelSelector=self._selector):
                     failures = 0
-                    await self._take(event)
+                    self._take(event)
             except ApiError as error:
                 # 410: our version is too old. Anything else: whoever waits asks for itself meanwhile, and hears why.
                 if error.status == 410 or failures:
@@ -84,7 +86,7 @@ class Pods:
                 failures = min(failures + 1, 6)
                 await asyncio.sleep(0.1 * 2**failures)
 
-    async def _take(self, event: Object) -> None:
+    def _take(self, event: Object) -> None:
         pod = event["object"]
         self._version = pod["metadata"]["resourceVersion"]
         if event["type"] == "BOOKMARK":
@@ -93,7 +95,7 @@ class Pods:
         self._keep(job, pod)
         if event["type"] == "DELETED":
             self._deleted(job)
-        await self._tell()
+        self.wake()
 
     def _keep(self, job: str, pod: Object) -> None:
         # A second pod of the same Job would be a second run of the cell: the first is the one we know.
@@ -103,7 +105,3 @@ class Pods:
 
     def _deleted(self, job: str) -> None:
         self._pods[job]["metadata"].setdefault("deletionTimestamp", "now")
-
-    async def _tell(self) -> None:
-        async with self._changed:
-            self._changed.notify_all()
