@@ -48,7 +48,6 @@ class Session:
         self._closed = False
         #: What the namespace holds, for who completes and explains names; with ``wanted`` cells tell it at their end.
         self.outlines = Outlines()
-
         self._newest_conversation: Conversation | None = None
         self._terms = terms
         self._standbys = Standbys(terms, self._next_setup, self._start_ahead, close_later)
