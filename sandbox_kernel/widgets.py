@@ -28,6 +28,8 @@ VIEW = "application/vnd.jupyter.widget-view+json"
 MOST_MODELS = 100_000
 MOST_ITEMS = 20_000
 MOST_TEXT = 1_000_000
+#: A parser needs the square of a document's depth: 0.2 s for one of this length that is nothing but depth.
+MOST_HTML = 20_000
 
 _CONTROLS = """Accordion Audio BoundedFloatText BoundedIntText Box Button ButtonStyle Checkbox CheckboxStyle ColorPicker
     ColorsInput Combobox Controller ControllerAxis ControllerButton DatePicker Datetime DescriptionStyle DirectionalLink
@@ -174,7 +176,7 @@ def _never(value: Any) -> Any:
 
 
 def _html(value: Any) -> Any:
-    if isinstance(value, str) and len(value) <= MOST_TEXT:
+    if isinstance(value, str) and len(value) <= MOST_HTML:
         return clean_html(policy.clean_text(value))
     raise RefusedError
 
