@@ -15,6 +15,7 @@ from sandbox_kernel.guest import wire
 Content = dict[str, Any]
 DATA = {"text/plain": "x\x1b]0;t\x07", "text/html": "<script>", "image/png": "iVBORw0KGgo="}
 SHOWN = {"text/plain": "x", "image/png": "iVBORw0KGgo="}
+VIEW = {"application/vnd.jupyter.widget-view+json": {"model_id": "a1", "version_major": 2, "version_minor": 0}}
 META = {"image/png": {"width": 3, "isolated": True}, "isolated": True}
 
 
@@ -44,6 +45,17 @@ META = {"image/png": {"width": 3, "isolated": True}, "isolated": True}
             ("execute_result", {"execution_count": 7, "data": SHOWN, "metadata": {"image/png": {"width": 3}}}),
             id="result",
         ),
+        pytest.param(
+            wire.Result({**VIEW, "text/html": "x"}),
+            ("execute_result", {"execution_count": 7, "data": VIEW, "metadata": {}}),
+            id="a widget's view",
+        ),
+        pytest.param(
+            wire.Display({"application/vnd.jupyter.widget-view+json": {"model_id": "<b>"}}),
+            ("display_data", {"data": {}, "metadata": {}}),
+            id="no view",
+        ),
+        pytest.param(wire.Comm("open", "a"), None, id="a widget's word"),
         pytest.param(wire.ClearOutput(wait=True), ("clear_output", {"wait": True}), id="clear"),
         pytest.param(
             wire.Error("E\x1b[2J", "v\x1b]0;t\x07", ["\x1b[31ml\x1b[0m", "\x9bx"], "/etc/passwd"),
