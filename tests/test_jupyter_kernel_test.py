@@ -65,7 +65,7 @@ def kernel(
         options = ["--Runner.backend_name=local"]
     else:
         cluster = request.getfixturevalue("cluster_session")
-        options = [*cluster.options(), f"--KubernetesBackend.image={made.image}"]
+        options = cluster.options(made.image)
     prefix = tmp_path_factory.mktemp("kernels")
     name = install_kernel(options, prefix)
     with pytest.MonkeyPatch.context() as patch:
