@@ -148,12 +148,12 @@ class TestCluster:
         names = [f"{item['kind']}/{item['metadata']['name']}" for item in listed]
         return [name for name in names if name != "ConfigMap/kube-root-ca.crt"]
 
-    def options(self) -> list[str]:
+    def options(self, image: str = IMAGE) -> list[str]:
         """Return the settings that make a runner use it, as on a command line."""
         return [
             "--Runner.backend_name=kubernetes",
             f"--KubernetesBackend.kubeconfig={self.kubeconfig}",
-            f"--KubernetesBackend.image={IMAGE}",
+            f"--KubernetesBackend.image={image}",
             "--KubernetesBackend.ttl_s=5",
         ]
 

@@ -25,7 +25,7 @@ from playwright.sync_api import Browser, BrowserContext, Dialog, Locator, Page, 
 CHROMIUM = shutil.which("chromium")
 #: Screenshots, and the server's log.
 ARTIFACTS = Path(os.environ.get("SANDBOX_KERNEL_ARTIFACTS") or REPOSITORY / "build" / "screenshots")
-PATIENCE_MS = int(os.environ.get("PATIENCE", "60000"))
+PATIENCE_MS = 60_000
 #: What Chromium does of its own accord and a test does not need. A container has neither a user namespace nor a GPU for it.
 SWITCHES = [
     "--no-sandbox",
@@ -211,6 +211,9 @@ class Lab:
         """Open the launcher, as on the first visit, and a new notebook by the kernel's card in it."""
         before = self._kernels()
         page = self.context.new_page()
+        # JupyterLab gives its theme a second and a half, and then says so over everything.
+        complaint = page.get_by_role("dialog", name=re.compile("^Error Loading Theme"))
+        page.add_locator_handler(complaint, lambda dialog: dialog.locator("button").first.click())
         page.goto(f"{self.server.url}lab?reset&token={self.server.token}")
         page.locator(f'.jp-LauncherCard[data-category="Notebook"][title="{kernel}"]').click()
         notebook = Notebook(page, kernel)

@@ -123,5 +123,5 @@ def test_the_outputs_are_those_of_ipykernel(gvisor: runtime.Runtime, tmp_path: P
 @pytest.mark.parametrize("program", COMMANDS)
 def test_it_runs_a_notebook_on_a_cluster(program: str, cluster: TestCluster, tmp_path: Path) -> None:
     """The same with a Job for each cell."""
-    kernel = install_kernel([*cluster.options(), f"--KubernetesBackend.image={NOTEBOOK_IMAGE}"], tmp_path)
+    kernel = install_kernel(cluster.options(NOTEBOOK_IMAGE), tmp_path)
     check(program, run(program, kernel, tmp_path / "run", tmp_path))

@@ -65,7 +65,7 @@ def kernel(
         options = ["--Runner.backend_name=local"]
     else:
         cluster = request.getfixturevalue("cluster_session")
-        options = [*cluster.options(), f"--KubernetesBackend.image={made.image}"]
+        options = cluster.options(made.image)
     prefix = tmp_path_factory.mktemp("kernels")
     name = install_kernel(options, prefix)
     with pytest.MonkeyPatch.context() as patch:
@@ -134,11 +134,13 @@ class Conformance(OnItsKernel):
             return super().execute_helper(code, timeout=timeout, **options)
 
 
+@pytest.mark.xdist_group("conformance")
 class TestLocal(Conformance, jupyter_kernel_test.KernelTests):
     """The local kernel, with IPython."""
 
 
 @pytest.mark.cluster
+@pytest.mark.xdist_group("conformance-kubernetes")
 class TestKubernetes(Conformance, jupyter_kernel_test.KernelTests):
     """A Job for each cell, with IPython in the image."""
 
@@ -146,6 +148,7 @@ class TestKubernetes(Conformance, jupyter_kernel_test.KernelTests):
 
 
 @pytest.mark.cluster
+@pytest.mark.xdist_group("conformance-bare")
 class TestKubernetesBare(Conformance, jupyter_kernel_test.KernelTests):
     """A Job for each cell, with nothing but Python in the image."""
 

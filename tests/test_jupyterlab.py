@@ -251,7 +251,7 @@ def test_a_restart_forgets(notebook: Notebook) -> None:
 @pytest.mark.cluster
 def test_the_same_on_a_cluster(lab: Lab, prefix: Path, cluster: TestCluster) -> None:
     """With a Job for each cell: plot, table, traceback, question, and the stop button with the variables kept."""
-    install_kernel([*cluster.options(), f"--KubernetesBackend.image={NOTEBOOK_IMAGE}"], prefix)
+    install_kernel(cluster.options(NOTEBOOK_IMAGE), prefix)
     notebook = lab.open(ON_CLUSTER)
     try:
         for step in (see_a_plot, see_a_table, see_a_traceback, answer_a_question, stop_a_loop):
