@@ -8,11 +8,12 @@ WORKERS := $(shell expr $$(nproc) + 1)
 WITH_CLUSTER = if [ -z "$$KUBECONFIG" ] && [ -f "$(CLUSTER)/kubeconfig" ]; then export KUBECONFIG="$(CLUSTER)/kubeconfig"; fi; \
 	if [ -z "$$KUBECTL" ] && [ -x "$(CLUSTER)/kubectl" ]; then export KUBECTL="$(CLUSTER)/kubectl"; fi
 
-.PHONY: help venv setup demo test bench-state check format cluster cluster-down
+.PHONY: help venv setup demo test bench bench-state check format cluster cluster-down
 
 help:
 	@echo 'make demo          get gVisor for this user and run a notebook in it'
 	@echo 'make test          run the tests; with a cluster (make cluster, or KUBECONFIG) those that need one too'
+	@echo 'make bench         measure how long people wait, against others; with a cluster its part too; ends with bench-state'
 	@echo 'make bench-state   measure what saving and restoring cost, against others'
 	@echo 'make check         format, lint, types, layers'
 	@echo 'make format        let the formatter write'
@@ -40,6 +41,10 @@ check: venv
 format: venv
 	@$(BIN)/ruff format
 	@$(BIN)/ruff check --fix --quiet
+
+bench: setup
+	@$(WITH_CLUSTER); $(BIN)/python tests/bench/latency.py $(BENCH)
+	@$(BIN)/python tests/bench/state.py
 
 bench-state: setup
 	@$(BIN)/python tests/bench/state.py
