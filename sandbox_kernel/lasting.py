@@ -246,6 +246,12 @@ class LastingSession(GoesBack):
         if self._terms.number() and self._next is None and not self._turn.locked():
             self._prepare()
 
+    async def standing_by(self) -> None:
+        """See :class:`.session.Session`. Also when the sandbox goes on in which the session is kept whole."""
+        await super().standing_by()
+        if self._next is not None:
+            await asyncio.wait({self._next})
+
     def _prepare(self) -> None:
         """Start the next sandbox. Where they are kept whole, always: threads of the session go on in it."""
         if self._closed:

@@ -132,6 +132,10 @@ class Session:
         """Start ahead what the settings say. The next cell does it too."""
         self._standbys.fill()
 
+    async def standing_by(self) -> None:
+        """Return when what is started ahead waits for its cell, or will not be had."""
+        await self._standbys.ready()
+
     def _setup(self, limits: Limits, timeout_s: float | None) -> Setup:
         return Setup(limits, timeout_s, self._terms.backend())
 

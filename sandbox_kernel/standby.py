@@ -175,6 +175,13 @@ class Standbys:
             self._leaving.add(starting)
             starting.add_done_callback(close)
 
+    async def ready(self) -> None:
+        """Return when each of those that are there now waits for its cell, or will not be had."""
+        for standby in list(self._waiting):
+            await asyncio.wait({standby.starting})
+            if not standby.starting.cancelled() and standby.starting.exception() is None:
+                await asyncio.wait({standby.starting.result().ready})
+
     def clear(self) -> None:
         """Let go of all: what they were started from is not what the next cell starts from."""
         while self._waiting:

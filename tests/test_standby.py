@@ -537,3 +537,35 @@ async def test_closing_does_not_wait_for_ever(play: Play, monkeypatch: pytest.Mo
     play.session.prepare()
     await turns(10)
     await asyncio.wait_for(play.runner.close(), 5)
+
+
+# -- waiting for it ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["carry", "exact", "fresh"])
+async def test_who_wants_to_wait_for_it(mode: str) -> None:
+    """Who measures can wait until one is ready; where there is none, or it cannot be had, nobody waits."""
+    play = Play("exact" if mode == "exact" else "carry", standby=1)
+    session = play.session if mode != "fresh" else play.runner.open_session("fresh")
+    await asyncio.wait_for(session.standing_by(), 5)
+    held = asyncio.Event()
+
+    async def hold(_: object) -> None:
+        await held.wait()
+
+    play.backend.before = hold
+    session.prepare()
+    waiting = asyncio.ensure_future(session.standing_by())
+    await turns(20)
+    assert not waiting.done()
+    held.set()
+    await asyncio.wait_for(waiting, 5)
+    assert len(play.backend.made) == 1
+    play.backend.before = failing(SandboxRefused("No quota."))
+    if mode == "exact":
+        session._abandon(session._next)  # type: ignore[attr-defined]
+        session._next = None  # type: ignore[attr-defined]
+    session._standbys.clear()
+    session.prepare()
+    await asyncio.wait_for(session.standing_by(), 5)
+    await left_nothing(play)

@@ -2,7 +2,7 @@
 
 That package's generated models cost a conversion and a validation for each field; its ApiClient alone gives what is needed
 (kubeconfig, exec plugins, tokens that are renewed, TLS, proxies). It takes two seconds to import, so that is done in a
-thread when somebody connects.
+thread when somebody connects. aiohttp, which it stands on, is imported as late: the settings are in reach of everybody.
 
 Errors are translated here, once. What can be asked again safely is asked again, within bounds; what creates is not, but
 looked up by name (see :meth:`Cluster.create`).
@@ -16,13 +16,14 @@ import json
 import os
 import random
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
-
-import aiohttp
 
 from ..errors import BackendUnavailable, SandboxRefused
 from ..guest import wire
+
+if TYPE_CHECKING:
+    import aiohttp
 
 Object = dict[str, Any]
 
@@ -209,6 +210,8 @@ class Cluster:
 
     @contextlib.asynccontextmanager
     async def _stream(self, path: str, query: Mapping[str, str], silence_s: float) -> AsyncIterator[aiohttp.ClientResponse]:
+        import aiohttp  # noqa: PLC0415 - see the module's text
+
         timeout = aiohttp.ClientTimeout(total=None, connect=REQUEST_S, sock_read=silence_s)
         try:
             response = await self._send("GET", path, query, None, None, timeout)
@@ -257,6 +260,8 @@ class Cluster:
     async def _request_once(
         self, method: str, path: str, query: Mapping[str, str] | None, body: Object | None, content_type: str | None
     ) -> Object:
+        import aiohttp  # noqa: PLC0415 - see the module's text
+
         timeout = aiohttp.ClientTimeout(total=REQUEST_S)
         try:
             response = await self._send(method, path, query, body, content_type, timeout)
