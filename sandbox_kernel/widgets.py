@@ -26,8 +26,6 @@ VIEW = "application/vnd.jupyter.widget-view+json"
 MOST_MODELS = 100_000
 MOST_ITEMS = 20_000
 MOST_TEXT = 1_000_000
-#: A parser needs the square of a document's depth: 0.2 s for one of this length that is nothing but depth.
-MOST_HTML = 20_000
 
 _CONTROLS = """Accordion Audio BoundedFloatText BoundedIntText Box Button ButtonStyle Checkbox CheckboxStyle ColorPicker
     ColorsInput Combobox Controller ControllerAxis ControllerButton DatePicker Datetime DescriptionStyle DirectionalLink

@@ -84,7 +84,7 @@ REFUSED: list[tuple[str, str, list[Any]]] = [
     ("TextModel", "comm", ["x"]),
     ("TextModel", "value", [{"__proto__": 1}, {"constructor": 1}, [[1]], [{"a": 1}], "x" * (widgets.MOST_TEXT + 1)]),
     ("TextModel", "value", [[0] * (widgets.MOST_ITEMS + 1), {"a": {}}]),
-    ("HTMLModel", "value", [1, ["<b>"], {"year": "<b>"}, None, "x" * (widgets.MOST_HTML + 1)]),
+    ("HTMLModel", "value", [1, ["<b>"], {"year": "<b>"}, None, "x" * (widgets.MOST_TEXT + 1)]),
     ("LabelModel", "description_allow_html", [True, "yes", 1]),
     ("ButtonModel", "icon", ["check jp-Dialog", "x\ty", 'a"b', "a" * 61]),
     ("ToggleButtonsModel", "icons", [["check jp-Dialog"], [["a"]]]),
