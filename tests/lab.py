@@ -27,9 +27,11 @@ from playwright.sync_api import (
     Locator,
     Page,
     Playwright,
-    TimeoutError,
     expect,
     sync_playwright,
+)
+from playwright.sync_api import (
+    Error as BrowserError,
 )
 
 CHROMIUM = shutil.which("chromium")
@@ -237,7 +239,7 @@ class Lab:
         """Have JupyterLab lay out the toolbar anew, which on a busy machine it does before the panel has its width."""
         button = notebook.panel.locator('.jp-Toolbar [data-command="notebook:restart-kernel"]')
         for width in (1240, 1200) * 15:
-            with suppress(TimeoutError):
+            with suppress(BrowserError):
                 button.wait_for(timeout=PATIENCE_MS / 30)
                 return
             notebook.page.set_viewport_size({"width": width, "height": 900})
