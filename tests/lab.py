@@ -184,8 +184,11 @@ class Notebook:
         expect(self.status).to_have_text(re.compile(r"\| Idle$"))
 
     def is_idle(self) -> bool:
-        """Tell whether the kernel waits for work."""
-        return self.status.count() == 1 and self.status.inner_text().endswith("| Idle")
+        """Tell whether the kernel waits for work, or will when it has answered what it was asked last."""
+        with suppress(AssertionError):
+            expect(self.status).to_have_text(re.compile(r"\| Idle$"), timeout=PATIENCE_MS / 12)
+            return True
+        return False
 
     def press(self, command: str) -> None:
         """Press a button of the toolbar by its command."""
