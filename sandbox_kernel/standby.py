@@ -141,7 +141,8 @@ class Standbys:
                 raise
             except SandboxError:
                 continue
-            if not conversation.ended and time.monotonic() - conversation.heard_s < SILENCE_S:
+            silent = conversation.ready.done() and time.monotonic() - conversation.heard_s >= SILENCE_S
+            if not conversation.ended and not silent:
                 conversation.ahead = True
                 return conversation
             self._close_later(conversation)

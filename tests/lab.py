@@ -15,12 +15,24 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from conftest import REPOSITORY, wait_until
-from playwright.sync_api import Browser, BrowserContext, Dialog, Locator, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Dialog,
+    Locator,
+    Page,
+    Playwright,
+    expect,
+    sync_playwright,
+)
+from playwright.sync_api import (
+    Error as BrowserError,
+)
 
 CHROMIUM = shutil.which("chromium")
 #: Screenshots, and the server's log.
@@ -172,8 +184,11 @@ class Notebook:
         expect(self.status).to_have_text(re.compile(r"\| Idle$"))
 
     def is_idle(self) -> bool:
-        """Tell whether the kernel waits for work."""
-        return self.status.count() == 1 and self.status.inner_text().endswith("| Idle")
+        """Tell whether the kernel waits for work, or will when it has answered what it was asked last."""
+        with suppress(AssertionError):
+            expect(self.status).to_have_text(re.compile(r"\| Idle$"), timeout=PATIENCE_MS / 12)
+            return True
+        return False
 
     def press(self, command: str) -> None:
         """Press a button of the toolbar by its command."""
@@ -225,16 +240,13 @@ class Lab:
 
     def _show_toolbar(self, notebook: Notebook) -> None:
         """Have JupyterLab lay out the toolbar anew, which on a busy machine it does before the panel has its width."""
-        widths = iter(range(1201, 1260))
-
-        def is_there() -> bool:
-            if notebook.panel.locator('.jp-Toolbar [data-command="notebook:restart-kernel"]').is_visible():
-                return True
-            notebook.page.set_viewport_size({"width": next(widths), "height": 900})
-            notebook.page.wait_for_function("() => new Promise(done => requestAnimationFrame(() => done(true)))")
-            return False
-
-        wait_until(is_there, "a toolbar with all buttons", PATIENCE_MS / 1000)
+        button = notebook.panel.locator('.jp-Toolbar [data-command="notebook:restart-kernel"]')
+        for width in (1240, 1200) * 15:
+            with suppress(BrowserError):
+                button.wait_for(timeout=PATIENCE_MS / 30)
+                return
+            notebook.page.set_viewport_size({"width": width, "height": 900})
+        expect(button).to_be_visible()
 
     def close(self, notebook: Notebook) -> None:
         """Close the page of a notebook and end its kernel."""

@@ -11,6 +11,8 @@ from test_backend_contract import finished, run, text_of
 
 from sandbox_kernel import runtime
 from sandbox_kernel.errors import BackendUnavailable, ConfigurationError
+from sandbox_kernel.guest import wire
+from sandbox_kernel.lasting import LastingSession
 from sandbox_kernel.runner import Runner
 
 pytestmark = pytest.mark.usefixtures("gvisor")
@@ -132,5 +134,28 @@ async def test_a_runsc_that_is_none_is_refused(tmp_path: Path) -> None:
     try:
         with pytest.raises(BackendUnavailable):
             await run(runner, "1")
+    finally:
+        await runner.close()
+
+
+@pytest.mark.parametrize("mode", ["fresh", "carry", "exact"])
+async def test_sandboxes_that_stand_by(mode: str) -> None:
+    """What was started ahead is what the cell runs in, each once; closing leaves nothing."""
+    runner = Runner(backend_name="local", standby=2)
+    try:
+        session = runner.open_session(mode)
+        session.prepare()
+        used = []
+        for _ in range(3):
+            await session.standing_by()
+            execution = session.run("x = globals().get('x', 0) + 1; print(x)")
+            said = "".join([event.text async for event in execution if isinstance(event, wire.Stream)])
+            assert execution.conversation is not None
+            assert execution.conversation.ahead
+            used.append((said, execution.conversation.request.number))
+            if isinstance(session, LastingSession):
+                await session.settled()
+        assert [said for said, _ in used] == (["1\n"] * 3 if mode == "fresh" else ["1\n", "2\n", "3\n"])
+        assert len({number for _, number in used}) == 3
     finally:
         await runner.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playing import PlayingSandbox
+from playing import READY, PlayingSandbox
 from test_lasting import DAMAGED, MANY, Play, failing, left_nothing, turns
 
 from sandbox_kernel import standby as standby_module
@@ -304,6 +304,20 @@ async def test_one_that_has_not_been_heard_for_long(play: Play, monkeypatch: pyt
     monkeypatch.setattr(standby_module, "SILENCE_S", 0.0)
     assert await play.out("b") == "a b"
     assert (cells(old), play.told) == ([], [])
+
+
+async def test_one_that_takes_long_to_start_is_not_silent(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is heard of a guest before its image is there: it is waited for."""
+    monkeypatch.setattr(standby_module, "SILENCE_S", 0.0)
+    play.backend.never_ready = True
+    play.session.prepare()
+    slow = await waiting(play)
+    running = asyncio.ensure_future(play.out("a"))
+    await turns(20)
+    play.backend.never_ready = False
+    slow.say(READY)
+    assert await running == "a"
+    assert cells(slow) == ["a"]
 
 
 def lost_at_delivery(sandbox: PlayingSandbox, how: str) -> None:
