@@ -129,17 +129,19 @@ class Conversation:
 
     async def attach(self) -> AsyncGenerator[wire.Event, None]:
         """Yield what is said from now on, until the sandbox has ended or the iteration is closed. Raises SandboxError."""
-        self._queue = asyncio.Queue(QUEUE)
+        queue: asyncio.Queue[wire.Event | SandboxError | None] = asyncio.Queue(QUEUE)
+        self._queue = queue
         self._known = self._decoder.taken
         if self.ended:
-            self._queue.put_nowait(self._problem)
+            queue.put_nowait(self._problem)
         try:
-            while (event := await self._queue.get()) is not None:
+            while (event := await queue.get()) is not None:
                 if isinstance(event, SandboxError):
                     raise event
                 yield event
         finally:
-            self._detach()
+            if self._queue is queue:  # Another cell may have come meanwhile.
+                self._detach()
 
     def _detach(self) -> None:
         queue, self._queue = self._queue, None

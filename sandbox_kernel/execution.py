@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
 
 from . import outcomes
@@ -78,6 +78,7 @@ class Execution:
         #: What ended the conversation, when it was no end of its own.
         self._problem: BackendError | None = None
         self._gap = False
+        self._said: AsyncGenerator[wire.Event, None] | None = None
 
     async def interrupt(self) -> None:
         """Raise KeyboardInterrupt in the cell, and end it when it goes on; at once when it has not begun, or is interrupted
@@ -124,8 +125,7 @@ class Execution:
         try:
             await self._telling.say(self.conversation.sandbox, message)
         except SandboxError as error:
-            self._delivery_error = self._as_known(error)
-            await self._kill("not delivered")
+            await self._not_delivered(error)
 
     def _soon(self, doing: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.ensure_future(doing))
@@ -161,12 +161,18 @@ class Execution:
                     continue
                 yield event
         finally:
-            self._disarm()
             if self._grace is not None:
                 self._grace.cancel()
-            for task in self._tasks:
-                task.cancel()
+            self._drop_tasks()
+            if self._said is not None:  # Now: left to its finalizer, it would take the words to the next cell for its own.
+                await self._said.aclose()
             self._ended(self)
+
+    def _drop_tasks(self) -> None:
+        self._disarm()
+        for task in self._tasks:
+            task.cancel()
+        self._tasks.clear()
 
     def _last(self, said: wire.Finished, held: wire.Error | None, *, explained: bool) -> list[wire.Event]:
         """Return what is left to say at the end."""
@@ -189,7 +195,9 @@ class Execution:
             if await self._never_ran():
                 # The next one is started for this cell, so there is no third.
                 assert self.conversation is not None and self._acquire_again is not None
-                self._forget_delivery()
+                self._sent = self._delivered = False
+                self._problem = self._delivery_error = None
+                self._drop_tasks()
                 if await self._start(self._acquire_again(self.conversation)):
                     async for event in self._listen():
                         yield event
@@ -202,9 +210,9 @@ class Execution:
         assert self.conversation is not None
         self._delivering = asyncio.ensure_future(self._deliver(self.conversation))
         self._tasks.append(self._delivering)
-        said = self.conversation.attach()
+        self._said = self.conversation.attach()
         try:
-            async for event in said:
+            async for event in self._said:
                 self._gap = self._gap or isinstance(event, wire.Gap)
                 if isinstance(event, wire.Started):
                     self._on_started()
@@ -218,8 +226,6 @@ class Execution:
                     yield event
         except BackendError as error:
             self._problem = error
-        finally:
-            await said.aclose()
 
     async def _never_ran(self) -> bool:
         """Tell whether it is certain that a sandbox which was started ahead has ended without having taken the cell."""
@@ -237,14 +243,6 @@ class Execution:
         assert conversation.sandbox is not None
         ending = await conversation.sandbox.ending()
         return not self._killed_for and (ending.heard_all if self._sent else ending.outcome != "refused")
-
-    def _forget_delivery(self) -> None:
-        self._sent = self._delivered = False
-        self._problem = self._delivery_error = None
-        self._disarm()
-        for task in self._tasks:
-            task.cancel()
-        self._tasks.clear()
 
     async def _start(self, acquire: Awaitable[Conversation]) -> bool:
         """Get the sandbox; False when we were ended before there was one to listen to."""
@@ -306,9 +304,8 @@ class Execution:
         if self.timings.started_s is not None:  # Said again by the cell, which would like more time.
             return
         self.timings.started_s = self._elapsed()
-        for task in self._tasks:
-            task.cancel()
-        self._disarm()
+        self._delivered = True  # Whoever delivers may not have heard it yet, and is called off.
+        self._drop_tasks()
         self._arm_limit()
 
     def _arm_limit(self) -> None:

@@ -154,7 +154,7 @@ async def test_another_limit_before_the_first_exact_cell() -> None:
 # -- what it was started with ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("change", [{"memory_mib": 4096}, {"timeout_s": 900.0}, {"timeout_s": None}], ids=str)
+@pytest.mark.parametrize("change", [{"memory_mib": 4096}, {"timeout_s": 9000.0}, {"timeout_s": None}], ids=str)
 async def test_settings_that_change(play: Play, change: dict[str, Any]) -> None:
     """A cell runs with the settings that hold when it comes; what waits with others is ended and runs nothing."""
     await play.run("a")
@@ -167,7 +167,9 @@ async def test_settings_that_change(play: Play, change: dict[str, Any]) -> None:
     used = play.backend.made[-2]
     assert cells(used) == ["b"]
     assert used.request.limits == new.request.limits == play.runner.limits()
-    assert used.request.timeout_s == new.request.timeout_s == play.runner.timeout_s
+    limits, timeout_s = play.runner.limits(), play.runner.timeout_s
+    assert used.request.timeout_s == limits.longest_s(timeout_s)
+    assert new.request.timeout_s == limits.longest_s(timeout_s, stdin=True)  # Its cell may ask its user.
 
 
 async def test_settings_of_the_backend_that_change(play: Play) -> None:
@@ -191,7 +193,7 @@ async def test_a_cell_with_a_time_of_its_own(play: Play) -> None:
     second = await waiting(play)
     assert [event async for event in play.session.run("c", timeout_s=10_000.0)][-1].outcome == "ok"
     assert cells(second) == []
-    assert play.backend.made[-1].request.timeout_s == 10_000.0
+    assert play.backend.made[-1].request.timeout_s == play.runner.limits().longest_s(10_000.0)
     await play.session.settled()
     await turns(10)
     assert second.closed

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import warnings
 from typing import Any
 
 import pytest
 
 from sandbox_kernel import widgets
-from sandbox_kernel.widgets import RefusedError, clean_buffers, clean_html, clean_state, is_version, is_view, model_of
+from sandbox_kernel.markup import clean_html
+from sandbox_kernel.widgets import RefusedError, clean_buffers, clean_state, is_version, is_view, model_of
 
 ID = "0123456789abcdef0123456789abcdef"
 #: Widgets that links may name.
@@ -179,16 +181,18 @@ def test_markup_is_cleaned(model: str, markup: str) -> None:
     """No markup of a widget runs, loads, or looks like a part of the page."""
     kept, refused = clean_state(model, {"value": markup}, {}, "")
     told = kept["value"].lower()
-    bad = ("<script", "<img", "<svg", "<iframe", "<form", "<input", "<style", "<object", "<embed", "<link", "<base", "<meta")
+    bad = ("<script", "<svg", "<iframe", "<form", "<input", "<style", "<object", "<embed", "<link", "<base", "<meta")
     assert not refused and not [word for word in (*bad, "javascript:", "data:", "url(", "position") if word in told]
     # An attribute that is quoted in the text of another is none.
     outside = "".join(told.split('"')[::2])
-    assert not [word for word in (" on", "class=", "id=", "data-", "src=", "srcdoc") if word in outside]
+    assert not [word for word in (" on", "data-", "src=", "srcdoc") if word in outside]
+    # Names of the page's own are not to be had: each gets a prefix of ours.
+    assert all(name.startswith("sandbox-") for name in re.findall(r'(?:class|id)="?([^" >]+)', told))
 
 
 def test_markup_that_is_only_nice_stays() -> None:
     """Bold text, a table, a link and a colour stay; so does what tqdm writes."""
-    nice = '<b>x</b> <span style="color:red">y</span><table><tbody><tr><td colspan="2">1</td></tr></tbody></table>'
+    nice = '<b>x</b> <span style="color: red">y</span><table><tbody><tr><td colspan="2">1</td></tr></tbody></table>'
     assert clean_html(nice) == nice
     assert 'href="https://x.org/"' in clean_html('<a href="https://x.org/">x</a>')
     assert clean_html(" 3/3 [00:00&lt;00:00, 9it/s]") == " 3/3 [00:00&lt;00:00, 9it/s]"
