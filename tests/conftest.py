@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from jupyter_client.manager import KernelManager
 
 from sandbox_kernel import runtime, settings, supervisor
 from sandbox_kernel.runner import Runner
@@ -242,6 +243,16 @@ def install_kernel(options: list[str], prefix: Path) -> str:
 def jupyter_path(prefix: Path) -> str:
     """Return the JUPYTER_PATH that shows the kernels installed below ``prefix``."""
     return str(prefix / "share" / "jupyter")
+
+
+def kernel_manager(name: str) -> KernelManager:
+    """Return what starts a kernel of this name.
+
+    Not over TCP: its ports are chosen before they are bound, and another kernel may be quicker. Sockets are named after the
+    connection file; without one, all kernels that are started from one folder at a time would share theirs.
+    """
+    file = f"{os.environ['JUPYTER_RUNTIME_DIR']}/{secrets.token_hex(4)}.json"
+    return KernelManager(kernel_name=name, transport="ipc", connection_file=file)
 
 
 @pytest.fixture

@@ -15,7 +15,9 @@ from sandbox_kernel import install, settings
 from sandbox_kernel.kernel import SandboxKernelApp
 from sandbox_kernel.runner import Runner
 
-COMMAND = [sys.executable, "-m", "sandbox_kernel", "-f", "{connection_file}"]
+#: It takes the notebook's folder off the path before it imports anything.
+START = "import sys; sys.path[:] = filter(None, sys.path); import sandbox_kernel.__main__ as it; it.main()"
+COMMAND = [sys.executable, "-c", START, "-f", "{connection_file}"]
 SPEC: dict[str, Any] = {
     "argv": [*COMMAND, "--Runner.backend_name=local"],
     "display_name": "Python (sandbox, local)",

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import jupyter_kernel_test
 import pytest
-from conftest import IMAGE, TestCluster, install_kernel, jupyter_path, local_leftovers, wait_until
+from conftest import IMAGE, TestCluster, install_kernel, jupyter_path, kernel_manager, local_leftovers, wait_until
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 from jupyter_core.utils import ensure_event_loop
@@ -72,7 +72,7 @@ def kernel(
         patch.setenv("JUPYTER_PATH", jupyter_path(prefix))
         patch.setenv("JUPYTER_CONFIG_DIR", str(prefix))
         patch.setenv("JUPYTER_NO_CONFIG", "1")
-        made.km = KernelManager(kernel_name=name, transport="ipc")
+        made.km = kernel_manager(name)
         made.km.start_kernel(stderr=-3)
     made.kc = made.km.client()
     try:

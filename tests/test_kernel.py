@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import wait_until
+from conftest import kernel_manager, wait_until
 from jupyter_client.blocking.client import BlockingKernelClient
-from jupyter_client.manager import KernelManager
 from jupyter_core.utils import ensure_event_loop
 
 from sandbox_kernel.outcomes import KEPT
@@ -28,10 +27,9 @@ Message = tuple[str, dict[str, Any]]
 class Notebook:
     """A running kernel and its client."""
 
-    def __init__(self, name: str) -> None:
-        # Not TCP: its ports are chosen before they are bound, and another kernel may be quicker.
-        self.manager = KernelManager(kernel_name=name, transport="ipc")
-        self.manager.start_kernel(stderr=-3)
+    def __init__(self, name: str, **options: Any) -> None:
+        self.manager = kernel_manager(name)
+        self.manager.start_kernel(stderr=-3, **options)
         self.client: BlockingKernelClient = self.manager.client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=60)
@@ -251,3 +249,18 @@ def test_sigkill_of_the_kernel_leaves_nothing(kernel_name: str, tmp_path: Path) 
         notebook.client.execute_interactive("print('go')\nwhile True: pass", output_hook=watch, timeout=30)
     wait_until(lambda: not notebook.manager.is_alive(), "the kernel is dead")
     notebook.close()
+
+
+def test_no_file_of_the_notebooks_folder_runs_on_the_host(kernel_name: str, tmp_path: Path) -> None:
+    """Modules that lie beside the notebook under names that the kernel imports are not what it imports."""
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    for name in ("zmq", "sandbox_kernel", "ipykernel", "json", "jedi", "sitecustomize"):
+        (folder / f"{name}.py").write_text(f"open({str(folder / 'ran')!r}, 'a').write({name!r})\n")
+    notebook = Notebook(kernel_name, cwd=str(folder))
+    try:
+        assert notebook.run("print(6 * 7)")[0] == [("stream", {"name": "stdout", "text": "42\n"})]
+        notebook.client.complete("pri", reply=True, timeout=60)
+    finally:
+        notebook.close()
+    assert not (folder / "ran").exists()

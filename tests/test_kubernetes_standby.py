@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import TestCluster, wait_until
-from jupyter_client.manager import KernelManager
+from conftest import TestCluster, kernel_manager, wait_until
 from jupyter_core.utils import ensure_event_loop
 
 from sandbox_kernel import settings
@@ -250,7 +249,7 @@ def test_a_kernel_has_a_standby_and_leaves_none(
     command = [sys.executable, "-m", "sandbox_kernel.cli", "install", "--backend=kubernetes", f"--prefix={tmp_path}"]
     subprocess.run([*command, *cluster.options()[1:]], check=True, capture_output=True, timeout=60)
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share" / "jupyter"))
-    manager = KernelManager(kernel_name="sandbox-kubernetes", transport="ipc")
+    manager = kernel_manager("sandbox-kubernetes")
     manager.start_kernel(stderr=-3)
     client = manager.client()
     client.start_channels()
