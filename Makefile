@@ -2,8 +2,10 @@
 
 BIN := .venv/bin
 CLUSTER := $(or $(SANDBOX_KERNEL_CLUSTER),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sandbox-kernel/cluster/state)
-# Most tests wait for a sandbox, so there are more workers than processors. One test in this process: make test WORKERS=0
+# Most tests wait for a sandbox, so there are more workers than processors. All in one process: make test WORKERS=0
 WORKERS := $(shell expr $$(nproc) + 1)
+# Alone and first: JupyterLab gives up on what takes a second or two, and beside the others much does.
+BROWSER := tests/test_jupyterlab.py
 # The cluster of `make cluster`, unless the caller has one already.
 WITH_CLUSTER = if [ -z "$$KUBECONFIG" ] && [ -f "$(CLUSTER)/kubeconfig" ]; then export KUBECONFIG="$(CLUSTER)/kubeconfig"; fi; \
 	if [ -z "$$KUBECTL" ] && [ -x "$(CLUSTER)/kubectl" ]; then export KUBECTL="$(CLUSTER)/kubectl"; fi
@@ -30,7 +32,9 @@ demo: setup
 	@$(BIN)/python notebooks/demo.py
 
 test: setup
-	@$(WITH_CLUSTER); $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	@$(WITH_CLUSTER); failed=0; \
+	$(BIN)/python -m pytest $(BROWSER) || failed=1; \
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --ignore=$(BROWSER) || failed=1; exit $$failed
 
 check: venv
 	@$(BIN)/ruff format --check --quiet || { echo 'make format puts this right'; exit 1; }
