@@ -77,7 +77,7 @@ globals().update({"big_" + name: value for name, value in made(400_000).items()}
 
 
 def test_values_of_one_type_over_the_cap(session: Session) -> None:
-    """What all values of a type refer to, as all frames of pandas do, does not make one of them: each large one is lost alone."""
+    """What all values of a type refer to, as all frames of pandas do, makes no one of them: each large one is lost alone."""
     session.settings["cap_bytes"] = MIB
     result = session.good(LIKE_THE_BIG_ONE)
     names = (
@@ -169,6 +169,15 @@ def test_what_is_lost_is_told_in_each_cell(session: Session) -> None:
     assert session.good("pass").why == said
     assert session.good("one = 1").why.keys() == {"two"}
     assert session.good("del two").why == {}
+
+
+def test_the_next_step_for_what_is_lost(session: Session) -> None:
+    """Who uses what was lost is told what to do, and of exact state only where there is one."""
+    session.good("lost = (i for i in 'a')")
+    told = session.cell("next(lost)").error
+    assert told.rstrip().endswith("Make it again in this cell.")
+    session.settings["remedy"] = "Make it again in this cell, or use exact state."
+    assert "use exact state." in session.cell("next(lost)").error
 
 
 def test_an_alias_of_what_is_lost(session: Session) -> None:

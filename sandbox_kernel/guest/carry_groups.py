@@ -68,7 +68,7 @@ class Constants:
 
 def _is_named(value: Any) -> bool:
     """Say whether a value of a library's type is written as the name that a module has for it."""
-    kind = type(value)
+    kind: Any = type(value)
     try:
         if not by_reference(kind):
             return False

@@ -143,7 +143,8 @@ class Saving:
             results = [name for name in piece.names if is_result(name)]
             if results and len(results) < len(piece.names):
                 self._pieces = [other for other in self._pieces if other is not piece] + self._without(results, piece)
-                return self._shrink(self.total - (self._cap_bytes or 0))
+                self._shrink(self.total - (self._cap_bytes or 0))
+                return
             buffers = set(self._used[id(piece)][1])
             users.subtract(buffers)
             over -= len(piece.data) + sum(part.size for part in buffers if not users[part])
