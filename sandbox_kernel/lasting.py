@@ -34,6 +34,7 @@ class LastingSession(GoesBack):
         tell: Takes sentences about the state that the user should read.
         mark: Gives what goes into each point; see Point.
         moved: Takes the point that was gone to; None: the beginning.
+        kept: Takes each point that a cell makes.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class LastingSession(GoesBack):
         self.tell: Callable[[str], None] = lambda _: None
         self.mark: Callable[[], object] = lambda: None
         self.moved: Callable[[Point | None], None] = lambda _: None
+        self.kept: Callable[[Point], None] = lambda _: None
         self._keeper = keeper
         self._history = history
         #: Held from the start of a cell until its state is settled, and by whoever moves the head.
@@ -238,6 +240,9 @@ class LastingSession(GoesBack):
         code = execution.cell.code.strip().partition("\n")[0][:80]
         dropped = self._history.add(snapshot, label, code, self.mark())
         self.outlines.keep(self._history.head, {point.number for point in self._history})
+        point = self._history.at_head()
+        assert point is not None
+        self.kept(point)
         await self._keeper.drop(dropped)
         self._prepare()
 
