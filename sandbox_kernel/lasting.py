@@ -35,7 +35,10 @@ class LastingSession(GoesBack):
         mark: Gives what goes into each point; see Point.
         moved: Takes the point that was gone to; None: the beginning.
         kept: Takes each point that a cell makes.
+        where: Where its states lie, as the user is told.
     """
+
+    where = "on disk"
 
     def __init__(
         self,
@@ -51,6 +54,7 @@ class LastingSession(GoesBack):
     ) -> None:
         super().__init__(backend, bases, limits, timeout_s, close_later, terms)
         self.mode = keeper.mode
+        self.where = keeper.where
         self.background: Callable[[wire.Event], None] = lambda _: None
         self.tell: Callable[[str], None] = lambda _: None
         self.mark: Callable[[], object] = lambda: None

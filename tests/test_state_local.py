@@ -293,8 +293,9 @@ async def test_a_session_saved_with_other_settings_is_refused() -> None:
         await session.run("x = 1")
         await session.save("work")
     async with a_session("exact", memory_mib=1024) as session:
-        with pytest.raises(StateUnusable, match=r"another settings: .*Use the same settings"):
+        with pytest.raises(StateUnusable, match=r"another settings: .*The session is as it was") as raised:
             await session.load("work")
+        assert raised.value.advice == "Use the same settings and programs as then."
         assert await value(session, "'x' in globals()") == "False"
 
 
