@@ -37,7 +37,7 @@ def split(code: str) -> tuple[list[list[str]], str]:
                 commands.append(shlex.split(line, comments=True)[1:])
             except ValueError as error:
                 raise ConfigurationError(f"Cannot read {line!r}: {error}.", USAGE) from error
-        elif line and not (commands and line.startswith("#")):
+        elif line and not line.startswith("#"):
             break
         lines.pop(0)
     # As many lines as there were, so that an error names the line that the user sees.
@@ -115,7 +115,9 @@ async def _state(session: LastingSession) -> str:
         lost = [f"  {clean_word(name)}: {clean_word(why, 300)}" for name, why in point.snapshot.lost]
         parts.append("\n".join(["Not carried:", *lost]))
     weight = "nothing" if point is None else amount(point.snapshot.size)
-    parts.append(f"State {session.mode}: the newest takes {weight} on disk, all that is kept {amount(session.weight())}.")
+    parts.append(
+        f"State {session.mode}: the newest takes {weight} {session.where}, all that is kept {amount(session.weight())}."
+    )
     return "\n".join(parts)
 
 

@@ -21,6 +21,8 @@ from __future__ import annotations
 #: The next step where a state cannot be used.
 GO_BACK = "Go back to another with `%sandbox undo`, or begin anew with `%sandbox reset`."
 
+OR_BEGIN_ANEW = ", or begin anew with `%sandbox reset`."
+
 
 class SandboxError(Exception):
     """Base of all errors of this package. ``advice`` is the next step for the user, empty when there is none."""

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 
 from .backends.base import Snapshot
 from .conversation import Conversation
-from .errors import SandboxError, StateNotSaved, StateUnusable
+from .errors import OR_BEGIN_ANEW, SandboxError, StateNotSaved, StateUnusable
 from .execution import Execution
 from .session import Session
 from .state import saved
@@ -110,7 +110,17 @@ class GoesBack(Session):
         return point.snapshot
 
     async def load(self, name: str) -> Snapshot:
-        """Go on from a saved session, as a new life of it. Raises StateUnusable."""
+        """Go on from a saved session, as a new life of it. Raises StateUnusable; then the session is as it was."""
+        try:
+            return await self._load(name)
+        except StateUnusable as error:
+            advice = error.advice.replace(OR_BEGIN_ANEW, ".")  # Nothing keeps this session from going on.
+            if error.damaged:
+                advice = f"`sandbox-kernel sessions remove {name}` removes what was saved."
+            message = f"{error.message} The session is as it was before."
+            raise StateUnusable(message, advice, damaged=error.damaged) from error
+
+    async def _load(self, name: str) -> Snapshot:
         found = await asyncio.to_thread(saved.find, name)
         if found.mode != self.mode:
             raise StateUnusable(

@@ -34,7 +34,11 @@ class LastingSession(GoesBack):
         tell: Takes sentences about the state that the user should read.
         mark: Gives what goes into each point; see Point.
         moved: Takes the point that was gone to; None: the beginning.
+        kept: Takes each point that a cell makes.
+        where: Where its states lie, as the user is told.
     """
+
+    where = "on disk"
 
     def __init__(
         self,
@@ -50,10 +54,12 @@ class LastingSession(GoesBack):
     ) -> None:
         super().__init__(backend, bases, limits, timeout_s, close_later, terms)
         self.mode = keeper.mode
+        self.where = keeper.where
         self.background: Callable[[wire.Event], None] = lambda _: None
         self.tell: Callable[[str], None] = lambda _: None
         self.mark: Callable[[], object] = lambda: None
         self.moved: Callable[[Point | None], None] = lambda _: None
+        self.kept: Callable[[Point], None] = lambda _: None
         self._keeper = keeper
         self._history = history
         #: Held from the start of a cell until its state is settled, and by whoever moves the head.
@@ -238,6 +244,9 @@ class LastingSession(GoesBack):
         code = execution.cell.code.strip().partition("\n")[0][:80]
         dropped = self._history.add(snapshot, label, code, self.mark())
         self.outlines.keep(self._history.head, {point.number for point in self._history})
+        point = self._history.at_head()
+        assert point is not None
+        self.kept(point)
         await self._keeper.drop(dropped)
         self._prepare()
 

@@ -101,7 +101,14 @@ def from_files(directories: Sequence[str]) -> Config:
 
 
 def from_keywords(backend: str, keywords: Mapping[str, Any]) -> Config:
-    """Return keyword arguments as settings of the runner or of ``backend``. Raises ConfigurationError."""
+    """Return keyword arguments as settings of the runner or of ``backend``. Raises ConfigurationError.
+
+    ``backend_name``, as the setting is called, is another word for ``backend``, whose default it overrides.
+    """
+    named = keywords.get("backend_name", backend)
+    if backend not in (named, "local"):
+        raise ConfigurationError(f"{backend=} and backend_name={named!r} are not the same.", f"Leave one out: {backend=}.")
+    backend = named
     runner, local, kubernetes, _ = classes()
     _check_value(runner, "backend_name", backend)
     config = Config({"Runner": {"backend_name": backend}})

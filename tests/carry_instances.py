@@ -195,6 +195,18 @@ INSTANCES: list[tuple[str, str, str]] = [
         """,
         "x.a == 'an' and isinstance(x, ValueError)",
     ),
+    (
+        "exception_of_other_arguments",
+        """
+        class Bad(ValueError):
+            def __init__(self, row, column):
+                super().__init__(f"bad cell {row}, {column}")
+                self.row = row
+        x = Bad(1, 2)
+        x.note = [x]
+        """,
+        "str(x) == 'bad cell 1, 2' and x.args == ('bad cell 1, 2',) and x.row == 1 and x.note[0] is x and type(x) is Bad",
+    ),
     ("builtin_exception", "x = OSError(2, 'gone', 'a.txt')", "type(x) is FileNotFoundError and x.filename == 'a.txt'"),
     (
         "caught_exception",

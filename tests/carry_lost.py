@@ -146,7 +146,7 @@ LOST: list[tuple[str, str, str]] = [
     (
         "needs_arguments",
         """
-        class Needy(Exception):
+        class Needy(OSError):
             def __init__(self, a, b):
                 super().__init__(a)
         x = Needy(1, 2)

@@ -3,7 +3,7 @@
 It reads one JSON line of jobs and writes one of results::
 
     job     "code", "name", "home", "parts", and may have "head" ([digest, size]), "held" ([[digest, size], ...]),
-            "cap_bytes", "advice", "trusted", "before", or "plain" (true: without the carrier)
+            "cap_bytes", "advice", "remedy", "trusted", "before", or "plain" (true: without the carrier)
     result  "error": traceback or null, "unloadable": text or null, "missing": [[name, why]], what was saved, and more;
             or "crash"
 
@@ -71,7 +71,9 @@ def run(job, carry):
         return {"error": evaluate(job["code"], job["name"], main)}
     store = Parts(job["parts"], job.get("held", []), job.get("trusted", False))
     exec(job.get("before", ""), {"store": store, "carry": carry})
-    carrier = carry.Carrier(main, store, cap_bytes=job.get("cap_bytes"), advice=job.get("advice", ""))
+    carrier = carry.Carrier(
+        main, store, cap_bytes=job.get("cap_bytes"), advice=job.get("advice", ""), remedy=job.get("remedy", "")
+    )
     carrier.begin()
     result = {"error": None, "unloadable": None, "missing": [], "seconds": {}}
     if job.get("head"):

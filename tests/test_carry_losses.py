@@ -50,6 +50,83 @@ def test_everything_over_the_cap(session: Session) -> None:
     session.good("d = 1")
 
 
+LIKE_THE_BIG_ONE = """
+import json
+import logging
+import numpy as np
+import pandas as pd
+
+def made(n):
+    days = pd.date_range("2024-01-01", periods=n, freq="min", tz="Europe/Berlin")
+    return {
+        "frame": pd.DataFrame({"a": np.random.rand(n), "b": ["x"] * n}),
+        "series": pd.Series(np.random.rand(n), name="s"),
+        "times": pd.DataFrame({"v": np.random.rand(n)}, index=days),
+        "category": pd.Series(["a", "b"] * (n // 2), dtype="category"),
+        "grouped": pd.DataFrame({"a": ["x", "y"] * (n // 2), "v": np.random.rand(n)}).groupby("a"),
+        "levels": pd.DataFrame({"v": np.random.rand(n)}, index=pd.MultiIndex.from_product([["a", "b"], range(n // 2)])),
+        "nullable": pd.DataFrame({"i": pd.array(range(n), dtype="Int64"), "s": pd.array(["x"] * n, dtype="string")}),
+        "rolling": pd.Series(np.random.rand(n)).rolling(3),
+        "functions": [np.add, pd.concat, np.random.rand(n)],
+        "drawn": [np.random.default_rng(5), logging.getLogger("a"), np.random.rand(n)],
+        "masked": np.ma.array(np.random.rand(n), mask=[0, 1] * (n // 2)),
+    }
+globals().update(made(10))
+globals().update({"big_" + name: value for name, value in made(400_000).items()})
+"""
+
+
+def test_values_of_one_type_over_the_cap(session: Session) -> None:
+    """What all values of a type refer to, as all frames of pandas do, makes no one of them: each large one is lost alone."""
+    session.settings["cap_bytes"] = MIB
+    result = session.good(LIKE_THE_BIG_ONE)
+    names = (
+        "frame",
+        "series",
+        "times",
+        "category",
+        "grouped",
+        "levels",
+        "nullable",
+        "rolling",
+        "functions",
+        "drawn",
+        "masked",
+    )
+    assert {name for name in result.why if not name.startswith("big_")} == set()
+    assert result.why.keys() >= {f"big_{name}" for name in names if name != "category"}
+    session.good("assert frame.a.sum() > 0 and levels.loc[('b', 4)].v >= 0 and int(nullable.i.sum()) == 45")
+
+
+def test_frames_that_do_not_fit_together(session: Session) -> None:
+    """As many frames as do not fit are lost, the largest first, and no more."""
+    session.settings["cap_bytes"] = 4 * MIB
+    result = session.good(
+        "import numpy as np, pandas as pd\n"
+        "one, two, three = (pd.DataFrame(np.random.rand(n << 17, 1)) for n in (1, 2, 3))\nrow = one.loc[5]"
+    )
+    assert result.why.keys() == {"three"}
+    session.good("assert len(one) == 1 << 17 and len(two) == 2 << 17 and len(row) == 1")
+
+
+def test_results_go_before_the_variables_they_refer_to(session: Session) -> None:
+    """A shown tuple of a large and a small variable is lost with the large one, and takes the small one not along."""
+    session.settings["cap_bytes"] = MIB
+    result = session.good(
+        "import numpy as np, pandas as pd\n"
+        "big, small, listed = pd.DataFrame(np.random.rand(1 << 20, 1)), pd.DataFrame({'a': [1, 2]}), [1]\n"
+        "_ = _7 = (big, small, listed)\n__ = _6 = (listed, small)\ndef f(): return listed"
+    )
+    assert result.why.keys() == {"big", "_", "_7", "__", "_6"}
+    session.good("assert list(small.a) == [1, 2] and f() is listed")
+
+
+def test_names_of_what_a_library_has_one_of(session: Session) -> None:
+    """Several names of a list that belongs to a class of a library remain names of one list."""
+    session.good("import pandas as pd\none = two = pd.DataFrame._metadata\nframe = pd.DataFrame({'a': [1]})")
+    session.good("assert one is two and frame.a[0] == 1")
+
+
 def test_a_file_over_the_cap(session: Session) -> None:
     """A file that does not fit is named as such, and smaller ones are carried."""
     session.settings.update(cap_bytes=MIB, advice="Ask for more.")
@@ -92,6 +169,15 @@ def test_what_is_lost_is_told_in_each_cell(session: Session) -> None:
     assert session.good("pass").why == said
     assert session.good("one = 1").why.keys() == {"two"}
     assert session.good("del two").why == {}
+
+
+def test_the_next_step_for_what_is_lost(session: Session) -> None:
+    """Who uses what was lost is told what to do, and of exact state only where there is one."""
+    session.good("lost = (i for i in 'a')")
+    told = session.cell("next(lost)").error
+    assert told.rstrip().endswith("Make it again in this cell.")
+    session.settings["remedy"] = "Make it again in this cell, or use exact state."
+    assert "use exact state." in session.cell("next(lost)").error
 
 
 def test_an_alias_of_what_is_lost(session: Session) -> None:

@@ -29,6 +29,8 @@ from sandbox_kernel.shipped import write_guest
 PYTHONS = pythons()
 THIS = "{}.{}".format(*sys.version_info[:2])
 
+pytestmark = pytest.mark.xdist_group("carried process")  # One worker makes what they share.
+
 #: Reads a job {"home", "cases": {id: [cell]}, "lives": [id]} and answers {id: trouble}. A cell is its source, or [what fills
 #: the namespace between load and settle, source]. A source sees what the one before left (`entries`, `values`, `put`), the
 #: parts that were asked for, what was told to be lost, and `before`, the modules that it found; it may set `cap` for its
@@ -36,8 +38,6 @@ THIS = "{}.{}".format(*sys.version_info[:2])
 DRIVER = '''
 import builtins, hashlib, json, os, pickle, shutil, sys, traceback, types
 from {package} import carry_files, carry_process, life
-
-pytestmark = pytest.mark.xdist_group("carried process")  # One worker makes what they share.
 
 class Part:
     def __init__(self, digest, size):

@@ -87,7 +87,8 @@ def session() -> FakeSession:
         pytest.param("%sandbox undo\nx = 1\n", [["undo"]], "\nx = 1\n", id="a cell behind it"),
         pytest.param("\n%sandbox undo\r\n\r\n1/0", [["undo"]], "\n\n\n1/0", id="empty lines around it"),
         pytest.param("%sandbox reset\n# now\n%sandbox load a\nx", [["reset"], ["load", "a"]], "\n\n\nx", id="two of them"),
-        pytest.param("# first\n%sandbox undo", [], "# first\n%sandbox undo", id="a comment before it"),
+        pytest.param("# first\n\n%sandbox undo\nx", [["undo"]], "\n\n\nx", id="a comment before it"),
+        pytest.param("# first\nx = 1\n%sandbox undo", [], "# first\nx = 1\n%sandbox undo", id="a comment before a cell"),
         pytest.param("x = 1\n%sandbox undo", [], "x = 1\n%sandbox undo", id="not at the beginning"),
         pytest.param("'''\n%sandbox undo\n'''", [], "'''\n%sandbox undo\n'''", id="in a string"),
         pytest.param("%sandboxes undo", [], "%sandboxes undo", id="another word"),
@@ -192,6 +193,12 @@ async def test_state(session: FakeSession) -> None:
         "  sock: it is a socket\n"
         "State carry: the newest takes 2.0 KiB on disk, all that is kept 8.0 KiB."
     )
+
+
+async def test_state_on_a_workspace(session: FakeSession) -> None:
+    """Where the states lie elsewhere, that is said."""
+    session.where = "on the workspace"
+    assert "takes 4.0 KiB on the workspace, all" in await commands.run(session, ["state"])
 
 
 async def test_state_of_nothing() -> None:

@@ -88,6 +88,17 @@ def test_an_unknown_setting_is_refused() -> None:
         SandboxExecutor(timout_s=3)
 
 
+def test_the_backend_may_be_given_by_the_name_of_the_setting() -> None:
+    """backend_name is what it says, with the settings of that backend; two that differ are refused."""
+    named = settings.from_keywords("local", {"backend_name": "kubernetes", "namespace": "a"})
+    assert named == settings.from_keywords("kubernetes", {"namespace": "a"})
+    assert named.Runner.backend_name == "kubernetes"
+    with pytest.raises(ConfigurationError, match="no setting 'mounts' for the kubernetes backend"):
+        SandboxExecutor(backend_name="kubernetes", mounts=[])
+    with pytest.raises(ConfigurationError, match="backend='kubernetes'"):
+        SyncSandboxExecutor("kubernetes", backend_name="local")
+
+
 def test_the_synchronous_one_works_from_any_thread(options: list[str]) -> None:
     """Threads share one synchronous executor, also one that has an event loop of its own."""
     with SyncSandboxExecutor(config=settings.from_options(options)) as executor:

@@ -214,6 +214,20 @@ def test_other_needs(now: dict[str, object]) -> None:
         images.check_needs({"gVisor": "1", "user": 0}, now)
 
 
+@pytest.mark.parametrize(
+    ("saved", "now", "told"),
+    [
+        ([], [["/a", "/data", False]], "It was saved with no mounts; now there is /data from /a (ro)."),
+        ([["/a", "/data", True]], [], "It was saved with /data from /a (rw); now there are no mounts."),
+    ],
+)
+def test_other_mounts(saved: object, now: object, told: str) -> None:
+    """Mounts that are not the same are told as the user gave them."""
+    with pytest.raises(StateUnusable) as raised:
+        images.check_needs({"mounts": saved}, {"mounts": now})
+    assert raised.value.message == told
+
+
 def test_a_long_need_is_cut() -> None:
     """What depends on very much is told in one line."""
     with pytest.raises(StateUnusable) as raised:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -108,13 +109,15 @@ def shown(messages: list[Message], mime: str) -> list[Any]:
 
 
 @pytest.fixture
-def options(request: pytest.FixtureRequest) -> list[str]:
-    """Settings of the local backend, unless a test asks for others."""
+def options(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Settings of the local backend, unless a test asks for others. Saved sessions lie in a directory of this test."""
     wanted = getattr(request, "param", "exact")
+    if wanted != "kubernetes":  # gVisor is found where it is.
+        monkeypatch.setenv("RUNSC_PATH", request.getfixturevalue("gvisor").path)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     if wanted == "kubernetes":
         found: TestCluster = request.getfixturevalue("cluster")
         return found.options()
-    request.getfixturevalue("gvisor")
     return ["--Runner.backend_name=local", f"--Runner.state={wanted}"]
 
 

@@ -185,6 +185,7 @@ def carry_settings(**changed: Any) -> Object:
         "cap_bytes": 4 * MIB,
         "advice": "To carry more than KubernetesBackend.inline_mib, "
         "set KubernetesBackend.workspace to a PersistentVolumeClaim.",
+        "remedy": "Make it again in this cell.",  # There is no exact state on Kubernetes.
         "save_s": 120.0,
         "dropped": [],
         **changed,

@@ -153,12 +153,15 @@ def test_what_a_guest_is_told_of_carried_state() -> None:
         "out": "/out",
         "cap_bytes": 5,
         "advice": "Set X.",
+        "remedy": "Make it again in this cell.",
         "save_s": oci.SAVE_S,
         "dropped": ["d"],
     }
     snapshot = Snapshot("id", "carry", 3, Path("/nowhere"), parts=(("head", 1), ("large", 2)))
     told = oci.carry_settings(dataclasses.replace(request, snapshot=snapshot, anew=False), "/in", "wire")
     assert json.loads(json.dumps(told))["head"] == ["head", 1]
+    told_locally = oci.carry_settings(request, "/in", "/out", exact=True)
+    assert told_locally["remedy"] == "Make it again in this cell, or use exact state."
     assert (told["anew"], told["out"], told["cap_bytes"]) == (False, "wire", None)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -149,12 +150,36 @@ async def test_a_damaged_manifest(content: str | None, directories: Path) -> Non
     assert names() == []
 
 
+async def test_a_flipped_bit_in_a_manifest(directories: Path) -> None:
+    """Wherever a bit of it flips, a manifest is damaged, or says what it said."""
+    await save("a")
+    path = directories / "a" / manifest.NAME
+    whole, before = path.read_bytes(), asdict(saved.find("a"))
+    read = []
+    for place in range(0, len(whole), 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        read += [asdict(found)] if (found := manifest.read(path.parent)) is not None else []
+    assert all(fields == before for fields in read)
+    assert len(read) < len(whole) // 70
+
+
+async def test_a_manifest_without_its_digest(directories: Path) -> None:
+    """What an earlier version saved is good as it is."""
+    await save("a")
+    path = directories / "a" / manifest.NAME
+    values, before = json.loads(path.read_text()), asdict(saved.find("a"))
+    del values["sha256"]
+    path.write_text(json.dumps(values))
+    assert asdict(saved.find("a")) == before
+
+
 async def test_a_manifest_of_a_later_version_with_more_in_it(directories: Path) -> None:
     """A field that this version does not know makes it another version's."""
     await save("a")
     path = directories / "a" / manifest.NAME
     values = json.loads(path.read_text())
     values["snapshot"]["surprise"] = 1
+    del values["sha256"]
     path.write_text(json.dumps(values))
     with pytest.raises(StateUnusable, match="another version"):
         saved.find("a")

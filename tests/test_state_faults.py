@@ -157,7 +157,8 @@ async def test_a_saved_session_that_is_damaged(state: str, harm: Callable[[Path]
         files = [path for path in (places.saved() / "work").iterdir() if path.name != "manifest.json"]
         harm(max(files, key=lambda path: path.stat().st_size))
         await run(session, "x = 2")
-        with pytest.raises(StateUnusable, match=r"damaged|cannot be read|another version"):
+        remedy = r"damaged.*The session is as it was before\. `sandbox-kernel sessions remove work`"
+        with pytest.raises(StateUnusable, match=remedy):
             await session.load("work")
         assert await run(session, "x") == "2"
         assert told(session) == []

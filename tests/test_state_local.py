@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from sandbox_kernel import runtime
-from sandbox_kernel.errors import StateUnusable
-from sandbox_kernel.executors import Result, SandboxExecutor
+from sandbox_kernel.errors import ConfigurationError, StateUnusable
+from sandbox_kernel.executors import Result, SandboxExecutor, SyncSandboxExecutor
 from sandbox_kernel.executors.plain import AgentSession
 from sandbox_kernel.guest import wire
 from sandbox_kernel.outcomes import KEPT, ROLLED_BACK
@@ -205,6 +205,34 @@ async def test_the_first_cell_can_be_ended_too(state: str) -> None:
         assert await value(session, "'x' in globals()") == "False"
 
 
+async def test_a_session_says_what_it_did_not_carry() -> None:
+    """An agent is told once, when a run's state is taken, and can ask what the next run will not have."""
+    async with a_session("carry") as session:
+        await session.run("g = (n for n in 'ab'); kept = 1")
+        ((name, why),) = await session.not_carried()
+        assert name == "g" and "generator" in why
+        assert session.notices == [f"Not carried into the next run: g: {why}"]
+        await session.run("h = open('f', 'w')")
+        assert [name for name, _ in await session.not_carried()] == ["g", "h"]
+        (notice,) = session.notices[1:]
+        assert notice.startswith("Not carried into the next run: h: ")
+        await session.run("del g, h")
+        assert await session.not_carried() == []
+        assert len(session.notices) == 2
+
+
+async def test_a_session_is_a_context() -> None:
+    """A session closes at the end of its `with`; the executor goes on."""
+    async with SandboxExecutor("local", state="carry") as executor:
+        async with executor.session() as session:
+            assert await value(session, "6 * 7") == "42"
+        with pytest.raises(ConfigurationError, match="closed"):
+            await session.run("1")
+    with SyncSandboxExecutor("local", state="carry") as plain, plain.session() as other:
+        assert other.run("x = 1; g = (n for n in 'ab')").ok
+        assert [name for name, _ in other.not_carried()] == ["g"]
+
+
 # -- going back --------------------------------------------------------------------------------------------------------
 
 
@@ -221,6 +249,9 @@ async def test_undo_rewind_and_reset(state: str) -> None:
         assert await value(session, "x, open('f').read()") == "(3, '123')"
         await session.rewind(0)
         assert await value(session, "'x' in globals()") == "False"
+        for runs in (0, -3, True, "1"):
+            with pytest.raises(ConfigurationError, match="no number of runs"):
+                await session.undo(runs)  # type: ignore[arg-type]
         with pytest.raises(StateUnusable, match="There are 1 cells to take back, not 2"):
             await session.undo(2)
         assert await settled(session) == []
@@ -262,8 +293,9 @@ async def test_a_session_saved_with_other_settings_is_refused() -> None:
         await session.run("x = 1")
         await session.save("work")
     async with a_session("exact", memory_mib=1024) as session:
-        with pytest.raises(StateUnusable, match=r"another settings: .*Use the same settings"):
+        with pytest.raises(StateUnusable, match=r"another settings: .*The session is as it was") as raised:
             await session.load("work")
+        assert raised.value.advice == "Use the same settings and programs as then."
         assert await value(session, "'x' in globals()") == "False"
 
 

@@ -15,9 +15,9 @@ import re
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
-from ..errors import GO_BACK, StateNotSaved, StateUnusable
+from ..errors import GO_BACK, OR_BEGIN_ANEW, StateNotSaved, StateUnusable
 from . import oci
 
 #: What ``runsc checkpoint`` writes.
@@ -124,7 +124,7 @@ def check_mapped(libraries: Mapping[str, Sequence[Any]]) -> None:
         if not same:
             raise StateUnusable(
                 f"The environment has changed: {path} is not what it was when the state was saved.",
-                "Put it back, or begin anew with `%sandbox reset` or a restart.",
+                f"Put it back{OR_BEGIN_ANEW}",
             )
 
 
@@ -161,11 +161,23 @@ def check_files(folder: Path, files: Mapping[str, Sequence[Any]]) -> None:
 def check_needs(saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Raise StateUnusable when what an image depends on is not the same now."""
     for name in sorted({*saved, *now}):
-        if saved.get(name) != now.get(name):
-            raise StateUnusable(
-                f"The state was saved with another {name}: {_short(saved.get(name))}; now it is {_short(now.get(name))}.",
-                "Use the same settings and programs as then, or begin anew with `%sandbox reset`.",
-            )
+        then, today = saved.get(name), now.get(name)
+        if then != today:
+            message = f"The state was saved with another {name}: {_short(then)}; now it is {_short(today)}."
+            if name == "mounts" and _are_mounts(then) and _are_mounts(today):
+                there = "are" if len(today) != 1 else "is"
+                message = f"It was saved with {_told_mounts(then)}; now there {there} {_told_mounts(today)}."
+            raise StateUnusable(message, f"Use the same settings and programs as then{OR_BEGIN_ANEW}")
+
+
+def _are_mounts(value: Any) -> TypeGuard[list[tuple[str, str, bool]]]:
+    """Say whether a need is a list of mounts: source, target, and whether it can be written to."""
+    return isinstance(value, list) and all(isinstance(row, list | tuple) and len(row) == 3 for row in value)
+
+
+def _told_mounts(mounts: Sequence[tuple[str, str, bool]]) -> str:
+    told = (f"{target} from {source} ({'rw' if writable else 'ro'})" for source, target, writable in mounts)
+    return _short(", ".join(told) or "no mounts")
 
 
 def _short(value: Any) -> str:

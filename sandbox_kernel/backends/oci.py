@@ -141,9 +141,12 @@ def hash_seed(session: str) -> dict[str, str]:
 
 
 def carry_settings(
-    request: Request, folder: str, out: str, *, cap_bytes: int | None = None, advice: str = ""
+    request: Request, folder: str, out: str, *, cap_bytes: int | None = None, advice: str = "", exact: bool = False
 ) -> dict[str, Any]:
-    """Return the guest's settings for state that is carried; ``folder`` and ``out`` as the guest sees them."""
+    """Return the guest's settings for state that is carried; ``folder`` and ``out`` as the guest sees them.
+
+    ``exact``: this backend has exact state too, which is how to keep what cannot be carried.
+    """
     snapshot = request.snapshot
     return {
         "head": None if snapshot is None else list(snapshot.parts[0]),
@@ -153,6 +156,7 @@ def carry_settings(
         "out": out,
         "cap_bytes": cap_bytes,
         "advice": advice,
+        "remedy": "Make it again in this cell, or use exact state." if exact else "Make it again in this cell.",
         "save_s": SAVE_S,
         "dropped": list(request.dropped),
     }

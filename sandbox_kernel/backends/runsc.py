@@ -151,7 +151,7 @@ class LocalBackend(LoggingConfigurable):
         mounts = self._all_mounts()
         if request.mode == "carry":
             assert request.folder is not None and request.out is not None
-            settings["carry"] = carry_settings(request, oci.PARTS, oci.NEW_PARTS)
+            settings["carry"] = carry_settings(request, oci.PARTS, oci.NEW_PARTS, exact=True)
             mounts += [oci.Mount(str(request.folder), oci.PARTS), oci.Mount(str(request.out), oci.NEW_PARTS, writable=True)]
         else:
             # One that is fresh can come from an image too.

@@ -3,31 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from .. import policy
+from ..errors import ConfigurationError
 from ..lasting import LastingSession
 from ..portal import Portal
 from ..runner import Runner
+from ..state.history import Point
 from .result import Result, run_snippet
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+#: Names in one notice.
+MOST_NAMES = 20
 
 
 class AgentSession:
     """A session of an executor: its runs see what earlier ones made, it can go back, and it can be forked.
 
     Attributes:
-        notices: Sentences about the state that somebody should read: what could not be saved, and why.
+        notices: Sentences about the state that somebody should read: what could not be saved or carried, and why. What
+            a run left is told when its state has been taken, at the latest when the next run begins.
     """
 
     def __init__(self, runner: Runner, session: LastingSession) -> None:
         self._runner = runner
         self._session = session
         self.notices: list[str] = []
+        self._told: dict[str, str] = {}
         session.tell = lambda sentence: self.notices.append(policy.clean_text(sentence))
+        session.kept = self._note
 
     @property
     def id(self) -> str:
         """Its id; ``sandbox_session.id`` in the sandbox."""
         return self._session.id
+
+    def _note(self, point: Point) -> None:
+        """Tell of what a run's state lacks, of each once."""
+        lost = dict(_lost(point))
+        new = [f"{name}: {why}" for name, why in lost.items() if self._told.get(name) != why]
+        self._told = lost
+        if new:
+            more = f"; and {len(new) - MOST_NAMES} more" if len(new) > MOST_NAMES else ""
+            self.notices.append(f"Not carried into the next run: {'; '.join(new[:MOST_NAMES])}{more}")
+
+    async def not_carried(self) -> list[tuple[str, str]]:
+        """Return the names that the next run will not have, and why; waits until the state of the last one is taken."""
+        await self._session.settled()
+        point = self._session.head()
+        return [] if point is None else _lost(point)
 
     async def run(
         self,
@@ -46,7 +73,9 @@ class AgentSession:
         return AgentSession(self._runner, await self._runner.fork(self._session))
 
     async def undo(self, runs: int = 1) -> None:
-        """Take back a number of runs. Raises StateUnusable."""
+        """Take back a number of runs, at least 1. Raises StateUnusable, or ConfigurationError for what is no such number."""
+        if isinstance(runs, bool) or not isinstance(runs, int) or runs < 1:
+            raise ConfigurationError(f"{runs!r} is no number of runs to take back.", "Use: session.undo(2)")
         await self._session.undo(runs)
 
     async def rewind(self, run: int) -> None:
@@ -68,6 +97,16 @@ class AgentSession:
     async def close(self) -> None:
         """End it. May be called twice; the executor's close() does it too."""
         await self._session.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.close()
+
+
+def _lost(point: Point) -> list[tuple[str, str]]:
+    return [(policy.clean_word(name), policy.clean_word(why, 300)) for name, why in point.snapshot.lost]
 
 
 class SyncAgentSession:
@@ -97,6 +136,10 @@ class SyncAgentSession:
         """See :meth:`AgentSession.run`. ``on_stream`` is called on another thread."""
         return self._portal.call(self._session.run(code, files, timeout_s, on_stream))
 
+    def not_carried(self) -> list[tuple[str, str]]:
+        """See :meth:`AgentSession.not_carried`."""
+        return self._portal.call(self._session.not_carried())
+
     def fork(self) -> SyncAgentSession:
         """See :meth:`AgentSession.fork`."""
         return SyncAgentSession(self._portal, self._portal.call(self._session.fork()))
@@ -124,3 +167,9 @@ class SyncAgentSession:
     def close(self) -> None:
         """See :meth:`AgentSession.close`."""
         self._portal.call(self._session.close())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()

@@ -30,7 +30,7 @@ from . import carry_load
 from .carry_files import Files, parts
 from .carry_head import Unloadable, unpack
 from .carry_modules import Modules
-from .carry_names import Tombstone
+from .carry_names import Tombstone, set_remedy
 from .carry_parts import Part, Parts
 from .carry_process import ProcessState
 from .carry_save import Saving
@@ -81,6 +81,7 @@ class Carrier:
         store: A :class:`Store`, or what behaves as one.
         cap_bytes: Limit of all parts together. What does not fit, the largest first, is lost; variables go before files.
         advice: What can be done about that; one more sentence.
+        remedy: What can be done in the next cell about what was lost for any reason; one sentence.
         is_seeded: Tells of a random generator whether somebody seeded it. Without it all count as seeded.
     """
 
@@ -91,12 +92,15 @@ class Carrier:
         *,
         cap_bytes: Optional[int] = None,
         advice: str = "",
+        remedy: str = "",
         is_seeded: Optional[Callable[[Any], bool]] = None,
     ) -> None:
         self._main = main
         self._parts = Parts(store)
         self._cap_bytes = cap_bytes
         self._advice = advice
+        if remedy:
+            set_remedy(remedy)
         self._before: Dict[str, Any] = {}
         self._process = ProcessState(is_seeded=is_seeded)
         self._files = Files(os.getcwd())

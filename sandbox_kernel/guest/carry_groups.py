@@ -13,10 +13,13 @@ import pickle
 import re
 import types
 import uuid
-from typing import Any, Dict, List, Optional, Set, Tuple
+from collections import Counter
+from typing import Any, Dict, FrozenSet, List, Optional, Set, Tuple
 
+from . import cloudpickle  # type: ignore[attr-defined]
 from .carry_arrays import Arrays
 from .carry_names import Tombstone
+from .carry_world import World, by_reference
 
 #: Of smaller items a list of all that is in them is made, which takes as long as writing them; so does comparing lists.
 LARGE_BYTES = 256 << 10
@@ -37,6 +40,46 @@ _LONG = (str, bytes, tuple, frozenset)
 _ALIKE_FROM = ("typing", "numpy.dtypes")
 
 
+class Constants:
+    """What libraries have one of, at a module or a class, as pandas has ``_metadata``, which each of its frames refers to.
+
+    That two values refer to it does not make one of them. ``singles`` are those that are written by their names.
+    """
+
+    def __init__(self, pieces: List[Piece], singles: Dict[type, Dict[int, str]], named: FrozenSet[int] = frozenset()) -> None:
+        """``named``: Ids of what is the value of several names, which are to remain the same."""
+        self._pieces = pieces
+        self._singles = singles
+        self._named = named
+        self._of_classes: Optional[Set[int]] = None
+
+    def has(self, value: Any) -> bool:
+        kind = type(value)
+        if kind not in (list, dict, set):
+            return id(value) in self._singles.get(kind, ()) or _is_named(value)
+        if self._of_classes is None:  # Most items share nothing that anybody asks about.
+            kinds = {base for piece in self._pieces for kind in piece.kinds for base in kind.__mro__}
+            of_modules = [vars(kind) for kind in kinds if by_reference(kind)]
+            self._of_classes = {
+                id(item) for space in of_modules for item in space.values() if type(item) in (list, dict, set)
+            }
+        return id(value) in self._of_classes and id(value) not in self._named
+
+
+def _is_named(value: Any) -> bool:
+    """Say whether a value of a library's type is written as the name that a module has for it."""
+    kind: Any = type(value)
+    try:
+        if not by_reference(kind):
+            return False
+        if callable(value):
+            return cloudpickle._lookup_module_and_qualname(value) is not None
+        # What is large is not asked: its answer may be a copy of all that it holds.
+        return kind.__basicsize__ <= 64 and kind.__reduce__ is not object.__reduce__ and isinstance(value.__reduce__(), str)
+    except Exception:
+        return False
+
+
 class Piece:
     """One item, written. ``sizes`` estimates the bytes of each of its names."""
 
@@ -50,10 +93,12 @@ class Piece:
         self.by_value: Set[int] = set()
         self.modules: Set[str] = set()
         self.arrays = Arrays(set())
+        self.constants = Constants([], {})
         #: What wrote it, and into what.
         self.pickler: Any = None
         self.file = io.BytesIO()
         self._all: Optional[Dict[int, Any]] = None
+        self._count: Optional[int] = None
 
     @property
     def all(self) -> Dict[int, Any]:
@@ -65,6 +110,7 @@ class Piece:
     def done(self) -> None:
         """Forget what only groups need to know."""
         self._all = self.pickler = None
+        self.constants = Constants([], {})
         self.file = io.BytesIO()
 
     def counts(self, key: int) -> bool:
@@ -75,24 +121,41 @@ class Piece:
         kind = type(value)
         if kind in _LONG and len(value) >= LONG:
             return True
-        return not (key in self.arrays.apart or issubclass(kind, _ALIKE) or kind.__module__ in _ALIKE_FROM)
+        if key in self.arrays.apart or issubclass(kind, _ALIKE) or kind.__module__ in _ALIKE_FROM:
+            return False
+        return not self.constants.has(value)
 
     def has(self, value: Any) -> bool:
         """Say whether an object is in it, without :attr:`all`."""
+        if self._count is None:
+            mark: List[Any] = []
+            self._reference(mark)  # Now it is written, and by its number we know what came later.
+            self._count = self._reference(mark) or 0
+        number = self._reference(value)
+        # What is looked for may be noted as written, up to where something in it was not.
+        return number is not None and number < self._count
+
+    def _reference(self, value: Any) -> Optional[int]:
+        """Return the number under which the pickler knows an object. If it does not, it may do so from now on."""
         file = self.file
         file.seek(0)
         file.truncate()
         try:
             self.pickler.look_for(value)
         except Exception:
-            return False
+            return None
         written = file.getvalue()
-        first = written[11:12] if written[2:3] == pickle.FRAME else written[2:3]
-        return first in (pickle.BINGET, pickle.LONG_BINGET)
+        start = 11 if written[2:3] == pickle.FRAME else 2
+        size = {pickle.BINGET: 1, pickle.LONG_BINGET: 4}.get(written[start : start + 1])
+        return None if size is None else int.from_bytes(written[start + 1 : start + 1 + size], "little")
 
 
-def groups(pieces: List[Piece]) -> List[List[Piece]]:
-    """Put together what has to be written as one."""
+def groups(pieces: List[Piece], world: World, values: Dict[str, Any]) -> List[List[Piece]]:
+    """Put together what has to be written as one; ``values`` are those of the names."""
+    several = frozenset(key for key, count in Counter(map(id, values.values())).items() if count > 1)
+    constants = Constants(pieces, world.singles, several)
+    for piece in pieces:
+        piece.constants = constants
     group_of = {id(piece): [piece] for piece in pieces}
 
     def join(one: Piece, other: Piece) -> None:

@@ -12,6 +12,8 @@ class NotCarried(NameError):
 
 
 _FACTS = ("name", "kind", "why")
+#: The next step for who uses what was not carried: one sentence, for all of this process.
+_REMEDY = ["Make it again in this cell."]
 
 
 def _words(text: str) -> List[str]:
@@ -67,6 +69,11 @@ class Tombstone:
         return _refuse(self)
 
 
+def set_remedy(sentence: str) -> None:
+    """Set what is advised to who uses something that was not carried."""
+    _REMEDY[0] = sentence
+
+
 def facts(tombstone: Tombstone) -> Tuple[str, str, str]:
     """Return the name, the name of the value's type, and why it was not carried."""
     found: Tuple[str, str, str] = object.__getattribute__(tombstone, "_facts")
@@ -80,6 +87,5 @@ def _sentence(why: str) -> str:
 def _refuse(tombstone: Tombstone) -> NoReturn:
     name, kind, why = facts(tombstone)
     raise NotCarried(
-        "'%s'%s was not carried into this cell: %s Make it again in this cell, or use exact state."
-        % (name, " (%s)" % kind if kind else "", _sentence(why))
+        "'%s'%s was not carried into this cell: %s %s" % (name, " (%s)" % kind if kind else "", _sentence(why), _REMEDY[0])
     )

@@ -229,11 +229,33 @@ class Pickling:
             return NotImplemented
         return TOOLS["attribute"], (type(value).__module__, name)
 
+    def _error(self, error: Any) -> _Reduced:
+        if not _is_plain_error(type(error)):
+            return NotImplemented
+        # Its own __init__ may want other arguments than those it passed on.
+        make, arguments, *rest = error.__reduce__()
+        return (copyreg.__newobj__, (make, *arguments), *rest)  # type: ignore[attr-defined]
+
     def _without_new(self, value: Any) -> _Reduced:
         # What the user's __new__ does was done, and may need what is not loaded yet.
         make, arguments, *rest = value.__reduce_ex__(4)
         simple = make is copyreg.__newobj__ and len(arguments) == 1 and "__getnewargs__" not in dir(type(value))  # type: ignore[attr-defined]
         return (TOOLS["bare"], arguments, *rest) if simple and type(value).__base__ is not None else NotImplemented
+
+
+def _is_plain_error(kind: type) -> bool:
+    """Say whether a class is an exception of the user's that has an ``__init__`` and nothing else that makes it."""
+    if not issubclass(kind, BaseException) or kind.__reduce__ is not BaseException.__reduce__:
+        return False
+    own = [base for base in kind.__mro__ if base.__module__ == "__main__"]
+    special = ("__new__", "__reduce_ex__", "__slots__", "__setstate__", "__getstate__")
+    if any(vars(base).get(name) is not None for base in own for name in special):
+        return False
+    # Those with fields of their own, as OSError, fill them in their __init__.
+    plain = all(
+        base.__basicsize__ == BaseException.__basicsize__ for base in kind.__mro__ if base not in own and base is not object
+    )
+    return plain and any("__init__" in vars(base) for base in own)
 
 
 class _Step:
@@ -254,6 +276,7 @@ _HANDLERS: Tuple[Tuple[type, str], ...] = (
     (types.ModuleType, "_module"),
     (enum.Enum, "_member"),
     (LRU, "_lru"),
+    (BaseException, "_error"),
 )
 
 

@@ -15,7 +15,7 @@ from .carry_modules import Modules
 from .carry_names import Tombstone, facts
 from .carry_parts import Part, Parts
 from .carry_world import World
-from .session_names import rank
+from .session_names import is_result, rank
 
 #: Items of at least so many bytes are parts of their own.
 ITEM_BYTES = 64 << 10
@@ -140,16 +140,35 @@ class Saving:
         largest = sorted(self._pieces, key=lambda piece: rank(piece.names, self._size(piece)))
         while largest and over > 0:
             piece = largest.pop()
+            results = [name for name in piece.names if is_result(name)]
+            if results and len(results) < len(piece.names):
+                self._pieces = [other for other in self._pieces if other is not piece] + self._without(results, piece)
+                self._shrink(self.total - (self._cap_bytes or 0))
+                return
             buffers = set(self._used[id(piece)][1])
             users.subtract(buffers)
             over -= len(piece.data) + sum(part.size for part in buffers if not users[part])
-            shared = "it and what it shares have %d bytes, which do not fit."
-            why = (shared if len(piece.names) > 1 else "its %d bytes do not fit.") % self._size(piece)
             for name in piece.names:
-                self._lose(name, ("%s %s" % (why, self._advice)).strip())
+                self._lose(name, self._does_not_fit(piece))
         kept = set(map(id, largest))
         self._pieces = [piece for piece in self._pieces if id(piece) in kept]
         self._drop_needy()
+
+    def _without(self, results: List[str], piece: Piece) -> List[Piece]:
+        """Write the variables of an item without the results that refer to them: alone again, if only those joined them."""
+        for name in results:
+            self._lose(name, self._does_not_fit(piece))
+        written = carry_write.write_all(self._world, {n: self._items[n] for n in piece.names if n not in results})
+        for name, why in written.lost.items():
+            self._lose(name, why)
+        for rest in written.pieces:
+            self._name_parts(rest)
+        return written.pieces
+
+    def _does_not_fit(self, piece: Piece) -> str:
+        shared = "it and what it shares have %d bytes, which do not fit."
+        why = (shared if len(piece.names) > 1 else "its %d bytes do not fit.") % self._size(piece)
+        return ("%s %s" % (why, self._advice)).strip()
 
     def _size(self, piece: Piece) -> int:
         return len(piece.data) + sum(part.size for part in self._used[id(piece)][1])

@@ -47,7 +47,7 @@ def write_all(world: World, values: Dict[str, Any]) -> Written:
         written = [attempt(piece.names) if world.shared & piece.arrays.seen.keys() else [piece] for piece in pieces]
         pieces = [piece for some in written for piece in some]
     kept = []
-    for group in groups(pieces):
+    for group in groups(pieces, world, values):
         kept += group if len(group) == 1 else attempt([name for piece in group for name in piece.names])
     for piece in kept:
         piece.done()

@@ -11,6 +11,7 @@ the life goes on or a new one begins. Where the state is carried, this brings it
     out        "wire", or a directory for new parts
     cap_bytes  limit of all parts together; null: none
     advice     what to tell of what does not fit
+    remedy     what to tell who uses something that was not carried
     save_s     seconds that carrying out may take
     dropped    digests of parts in ``out`` that nothing needs any more
 """
@@ -74,6 +75,7 @@ class State:
             store,
             cap_bytes=settings["cap_bytes"],
             advice=settings["advice"],
+            remedy=settings.get("remedy", ""),
             is_seeded=self._life.is_seeded,
         )
         self._carrier.begin()

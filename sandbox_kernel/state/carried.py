@@ -42,6 +42,8 @@ class CarryKeeper(Keeper):
         """``elsewhere``: the backend keeps the parts."""
         super().__init__(workplace)
         self._place = f"parts-{secrets.token_hex(5)}" if elsewhere else ""
+        if elsewhere:
+            self.where = "on the workspace"
         self._dropped: set[str] = set()
         #: The newest sandbox that was told to remove parts from the place.
         self._removing: Conversation | None = None
@@ -136,14 +138,21 @@ class CarryKeeper(Keeper):
     async def export(self, snapshot: Snapshot, folder: Path) -> Snapshot:
         """See :class:`.keeper.Keeper`."""
         if self._place:
-            raise StateNotSaved("The session's state lies on the workspace volume; only what lies here can be saved by name.")
+            raise StateNotSaved(
+                "The session's state lies on the workspace volume; only what lies here can be saved by name.",
+                "What fits into KubernetesBackend.inline_mib can, when KubernetesBackend.workspace is empty; write what is "
+                "larger to a store of your own.",
+            )
         await asyncio.to_thread(_copy_parts, snapshot, folder)
         return dataclasses.replace(snapshot, folder=folder)
 
     async def adopt(self, snapshot: Snapshot) -> Snapshot:
         """See :class:`.keeper.Keeper`."""
         if self._place:
-            raise StateUnusable("This session keeps its state on the workspace volume; it cannot load what lies here.")
+            raise StateUnusable(
+                "This session keeps its state on the workspace volume; it cannot load what lies here.",
+                "Leave KubernetesBackend.workspace empty to load it, if KubernetesBackend.inline_mib is enough for it.",
+            )
         copying = await self._open() / f"in-{secrets.token_hex(4)}"
         try:
             await asyncio.to_thread(_copy_parts, snapshot, copying)
@@ -257,7 +266,8 @@ def _copy_parts(snapshot: Snapshot, folder: Path) -> None:
         try:
             shutil.copyfile(snapshot.folder / digest, folder / digest)
         except OSError as error:
-            raise StateUnusable(f"A part of the saved state cannot be read: {error.strerror}.") from error
+            message = f"The saved state is damaged: a part cannot be read: {error.strerror}."
+            raise StateUnusable(message, GO_BACK, damaged=True) from error
         if os.stat(folder / digest).st_size != size or images.file_digest(folder / digest) != digest:
-            raise StateUnusable("The saved state is damaged: a part is not what was written.")
+            raise StateUnusable("The saved state is damaged: a part is not what was written.", GO_BACK, damaged=True)
         (folder / digest).chmod(0o444)

@@ -15,6 +15,8 @@ class Keeper(ABC):
     """Shared by the sessions of one runner that keep state in the same way, forks among them."""
 
     mode: str
+    #: Where the states lie, as the user is told.
+    where = "on disk"
 
     def __init__(self, workplace: Callable[[], Awaitable[Path]]) -> None:
         """``workplace`` returns a directory of this user that is gone when this process is. Raises StateNotSaved."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..backends.terms import Snapshot
-from ..errors import StateNotSaved, StateUnusable
+from ..errors import GO_BACK, StateNotSaved, StateUnusable
 from . import manifest, places
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
@@ -109,7 +109,8 @@ def find(name: str) -> Snapshot:
         raise StateUnusable(f"The saved session {name!r} belongs to somebody else.")
     snapshot = manifest.read(folder)
     if snapshot is None:
-        raise StateUnusable(f"The saved session {name!r} is damaged, or of another version of sandbox-kernel.")
+        message = f"The saved session {name!r} is damaged, or of another version of sandbox-kernel."
+        raise StateUnusable(message, GO_BACK, damaged=True)
     return snapshot
 
 
