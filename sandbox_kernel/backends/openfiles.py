@@ -68,11 +68,12 @@ def check_restored(held: Mapping[str, Any], runsc_pid: int, mounts: Sequence[oci
         return
     found = list(_held(runsc_pid, mounts))
     inodes = {inode for _, _, inode, _ in found}
-    for path, inode in held["files"].items():
-        if inode not in inodes:
-            raise replaced(path)
-    if len({inode for _, _, inode, gone in found if gone}) < held["deleted"]:
-        raise StateUnusable("A file on a mount was replaced while the session has it open.", _PUT_BACK)
+    missed = [path for path, inode in held["files"].items() if inode not in inodes]
+    if missed or len({inode for _, _, inode, gone in found if gone}) < held["deleted"]:
+        # Those that it holds instead lie where the guest knew the missing ones, which can have another name by now.
+        known = set(held["files"].values())
+        instead = [path for path, _, inode, gone in found if not gone and inode not in known]
+        raise replaced((instead or missed or ["A file on a mount"])[0])
 
 
 def replaced(path: str) -> StateUnusable:
