@@ -177,6 +177,11 @@ class Conversation:
             ended.cancel()
             self.elsewhere = before
 
+    @property
+    def problem(self) -> SandboxError | None:
+        """What was wrong with what it said, or why it said nothing."""
+        return self._problem
+
     def frames(self) -> int:
         """Return the number of the next frame."""
         return self._decoder.next

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 
 from .backends.base import Backend, Request
 from .conversation import Conversation
-from .errors import SandboxError, StateUnusable
+from .errors import SandboxError, StateNotSaved, StateUnusable
 from .execution import Execution
 from .going_back import GoesBack
 from .guest import wire
@@ -239,6 +239,7 @@ class LastingSession(GoesBack):
                 )
             self._prepare()
             return
+        held = [*(cell for cell in self._unsaved if cell is not execution), execution]
         self._unsaved.clear()
         self._anew = False  # The life has begun.
         code = execution.cell.code.strip().partition("\n")[0][:80]
@@ -248,7 +249,28 @@ class LastingSession(GoesBack):
         assert point is not None
         self.kept(point)
         await self._keeper.drop(dropped)
-        self._prepare()
+        stands_by = not conversation.killed
+        self._prepare(replaces=stands_by)
+        if stands_by:
+            await self._replace(conversation, held)
+
+    async def _replace(self, old: Conversation, held: list[Execution]) -> None:
+        """Close a sandbox that was saved when the next one runs; where that cannot be had the session goes on in the old."""
+        if self._next is not None:
+            await asyncio.wait({self._next})
+            error = None if self._next.cancelled() else self._next.exception()
+            if isinstance(error, SandboxError) and not self._closed and not old.ended and old.sandbox is not None:
+                with contextlib.suppress(StateNotSaved):
+                    await old.sandbox.resume()
+                    self._next = asyncio.ensure_future(_at_once(old))
+                    await self._keeper.drop([self._history.give_up()])
+                    self._unsaved = held
+                    self.tell(
+                        f"The state after cell {held[-1].label} is not saved, because it cannot be restored: {error.message} "
+                        f"It goes on in the same sandbox; the state is saved after the next cell for which that is possible."
+                    )
+                    return
+        self._close_later(old)
 
     def prepare(self) -> None:
         """See :class:`.session.Session`."""
@@ -261,7 +283,7 @@ class LastingSession(GoesBack):
         if self._next is not None:
             await asyncio.wait({self._next})
 
-    def _prepare(self) -> None:
+    def _prepare(self, *, replaces: bool = False) -> None:
         """Start the next sandbox. Where they are kept whole, always: threads of the session go on in it."""
         if self._closed:
             return
@@ -269,7 +291,8 @@ class LastingSession(GoesBack):
             self._standbys.fill()
             return
         self._made_for = setup = self._next_setup()
-        self._next = asyncio.ensure_future(self._start_from_head(self._request(setup.limits, setup.timeout_s)))
+        request = dataclasses.replace(self._request(setup.limits, setup.timeout_s), replaces=replaces)
+        self._next = asyncio.ensure_future(self._start_from_head(request))
         self._next.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     def _abandon(self, waiting: asyncio.Task[Conversation]) -> None:
@@ -317,6 +340,8 @@ class LastingSession(GoesBack):
         """End the session. May be called twice."""
         await super().close()
         for task, conversation in list(self._settling.items()):
+            if self._next is not None:
+                self._next.cancel()
             await conversation.kill()
             await asyncio.wait({task})
         if self._next is not None:

@@ -183,6 +183,8 @@ class Session:
         sandbox = conversation.sandbox
         assert sandbox is not None
         if sandbox.restored and not await conversation.wait_ready(conversation.request.limits.start_s):
+            if isinstance(conversation.problem, StateUnusable):
+                raise conversation.problem
             why = (await sandbox.ending()).reason if conversation.ended else "It did not answer."
             raise StateUnusable(f"It could not be restored: {why}", damaged=True)
 

@@ -34,6 +34,9 @@ class _NoState:
     async def save(self, folder: Path) -> Snapshot:
         raise StateNotSaved("This one cannot be saved.", alive=True)
 
+    async def resume(self) -> None:
+        pass
+
 
 class _NoImages:
     """A backend without images."""

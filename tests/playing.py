@@ -34,7 +34,7 @@ class PlayingSandbox:
         self.restored = request.snapshot is not None and request.mode == "exact"
         self.state = state
         self.heard: list[Any] = []
-        self.killed = self.closed = 0
+        self.killed = self.closed = self.resumed = 0
         self.at_cell: Callable[[], None] | None = None
         self.heard_all = False
         self._backend = backend
@@ -88,6 +88,9 @@ class PlayingSandbox:
 
     async def save(self, folder: Path) -> Snapshot:
         raise AssertionError("the keeper plays")
+
+    async def resume(self) -> None:
+        self.resumed += 1
 
     async def kill(self) -> None:
         self.killed += 1

@@ -22,6 +22,7 @@ from sandbox_kernel.backends.container import LocalSandbox
 from sandbox_kernel.errors import StateUnusable
 from sandbox_kernel.executors import SandboxExecutor
 from sandbox_kernel.executors.plain import AgentSession
+from sandbox_kernel.guest import wire
 from sandbox_kernel.processes import Processes
 from sandbox_kernel.state import places
 
@@ -402,30 +403,99 @@ async def test_files_of_a_mount_stay_open(shared: Path) -> None:
         assert told(session) == []
 
 
-@pytest.mark.parametrize("how", ["deleted", "renamed"])
-async def test_an_open_file_that_goes_away(shared: Path, how: str) -> None:
-    """A file that has gone from a mount holds up nothing: it is empty then, that is said, and nothing is left there."""
-    async with a_session(mounts=[f"{shared}:/data:rw"]) as session:
-        await run(session, OPEN + "; x = 1")
-        await restored(session)
-        (shared / "a").rename(shared.parent / "elsewhere") if how == "deleted" else (shared / "a").rename(shared / "d")
-        assert await run(session, "x, os.read(fds['b'], 1)") == "(1, b'1')"
-        assert await run(session, "x, os.read(fds['a'], 1), os.read(fds['b'], 1)") == "(1, b'', b'2')"
-        assert await run(session, "os.close(fds['a']); x") == "1"
-        said = "'/data/a' has gone while the session had it open; what it has open now is empty."
-        assert said in told(session)
-        assert sorted(path.name for path in shared.iterdir()) == (["b", "c"] if how == "deleted" else ["b", "c", "d"])
+def delete(path: Path) -> None:
+    """Remove a file."""
+    path.unlink()
 
 
-async def test_an_open_file_that_is_replaced(shared: Path) -> None:
-    """A file is found by its name again: after it was replaced, what is open is the new one."""
-    async with a_session(mounts=[f"{shared}:/data:rw"]) as session:
-        await run(session, OPEN + "; x = 1")
+def rename(path: Path) -> None:
+    """Give a file another name on its mount."""
+    path.rename(path.with_name("moved"))
+
+
+def put_another(path: Path) -> None:
+    """Put another file in the place of one."""
+    path.with_name("new").write_text("abcdef")
+    path.with_name("new").rename(path)
+
+
+def rotate(path: Path) -> None:
+    """Do what logrotate does: another name for the file, and a new one in its place."""
+    rename(path)
+    path.write_text("abcdef")
+
+
+READ = OPEN.replace("O_RDWR", "O_RDONLY")
+#: Until the test has done its harm.
+WAIT = "import time\nwhile not os.path.exists('/data/go'): time.sleep(0.01)"
+
+
+@pytest.mark.parametrize("mode", ["ro", "rw"])
+@pytest.mark.parametrize("harm", [delete, rename, put_another, rotate])
+@pytest.mark.parametrize("when", ["in a cell", "between two"])
+async def test_an_open_file_that_goes_away(shared: Path, when: str, harm: Callable[[Path], None], mode: str) -> None:
+    """The session goes on in the sandbox that holds the file, reads what was in it, and the file is named; once it is closed
+    the state is saved again.
+    """
+    async with a_session(mounts=[f"{shared}:/data:{mode}"]) as session:
+        if when == "in a cell":
+            async for event in session._session.run(f"{READ}; x = 1; print('open', flush=True)\n{WAIT}"):
+                if isinstance(event, wire.Stream) and "open" in event.text:
+                    harm(shared / "a")
+                    (shared / "go").touch()
+            await session._session.settled()
+        else:
+            await run(session, READ + "; x = 1")
+            await restored(session)
+            harm(shared / "a")
+            assert await run(session, "x") == "1"
+        [said] = told(session)
+        assert "'/data/a'" in said and "goes on in the same sandbox" in said, said
+        assert await run(session, "x, os.read(fds['a'], 2), os.read(fds['b'], 1)") == "(1, b'12', b'1')"
+        [said] = told(session)
+        assert "'/data/a'" in said, said
+        assert await run(session, "os.close(fds['a']); x += 1; x") == "2"
+        assert told(session) == []
+        assert await run(session, "x, os.read(fds['b'], 1)") == "(2, b'2')"
+        assert told(session) == []
+
+
+async def test_a_file_of_a_state_that_nothing_holds_any_more(shared: Path) -> None:
+    """Where the sandbox is gone too, each cell names the file, and the state is there again when the file is."""
+    async with a_session(mounts=[f"{shared}:/data:ro"]) as session:
+        await run(session, READ + "; x = 1")
+        await run(session, "x = 2")
         await restored(session)
-        (shared / "new").write_text("abcdef")
-        (shared / "new").rename(shared / "a")
-        await run(session, "x")
-        assert await run(session, "x, os.read(fds['a'], 1)") == "(1, b'b')"
+        (shared / "a").rename(shared / "moved")
+        await kill_sandbox(session)
+        for _ in range(2):
+            with pytest.raises(StateUnusable, match=r"^'/data/a' was deleted or renamed .*Put it back"):
+                await session.run("x")
+        (shared / "moved").rename(shared / "a")
+        assert await run(session, "x, os.read(fds['a'], 1)") == "(2, b'1')"
+
+
+async def test_going_back_to_a_file_that_was_replaced(shared: Path) -> None:
+    """No state is gone back to in which another file would be read; the session stays where it is."""
+    async with a_session(mounts=[f"{shared}:/data:ro"]) as session:
+        await run(session, READ + "; x = 1")
+        await run(session, "os.close(fds['a']); x = 2")
+        put_another(shared / "a")
+        with pytest.raises(StateUnusable, match=r"^'/data/a' was replaced"):
+            await session.undo()
+        assert await run(session, "x") == "2"
+
+
+async def test_files_that_the_cell_replaces_itself(shared: Path) -> None:
+    """What a cell renames, replaces and deletes while it is open is what it was, in the next sandbox too."""
+    async with a_session(mounts=[f"{shared}:/data:rw"]) as session:
+        await run(session, OPEN)
+        await run(session, "_ = open('/data/t', 'w').write('abcdef'); os.replace('/data/t', '/data/a')")
+        await run(session, "os.rename('/data/b', '/data/bb'); os.unlink('/data/c')")
+        await run(session, "pass")
+        read = "[os.read(fd, 2) for fd in fds.values()], open('/data/a').read()"
+        assert await run(session, read) == "([b'12', b'12', b'12'], 'abcdef')"
+        assert told(session) == []
 
 
 async def test_a_directory_that_goes_away_with_an_open_file(shared: Path) -> None:
@@ -437,8 +507,19 @@ async def test_a_directory_that_goes_away_with_an_open_file(shared: Path) -> Non
         await restored(session)
         shutil.rmtree(shared / "deep")
         await run(session, "x")
-        assert await run(session, "x, f.read(1)") == "(1, b'')"
+        assert "'/data/deep" in told(session)[0]
+        assert await run(session, "x, f.read(1)") == "(1, b'1')"
         assert not (shared / "deep").exists()
+
+
+async def test_a_file_that_goes_from_a_state_further_back(shared: Path) -> None:
+    """Going back to before a cell that removed a file it had open puts an empty one there for a moment, and says so."""
+    async with a_session(mounts=[f"{shared}:/data:rw"]) as session:
+        await run(session, OPEN + "; x = 1")
+        await run(session, "os.close(fds['a']); os.unlink('/data/a'); x = 2")
+        await session.undo()
+        assert await run(session, "x") == "1"
+        assert "'/data/a' has gone while the session had it open; what it has open now is empty." in told(session)
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ A backend moves bytes and makes sandboxes. It does not know events, cells or Jup
 cell, reads ``lines`` until they end, delivers a message once the guest is ready, and always calls ``close``. There is one
 way to stop a cell: ``kill``. The lines then end, and the runner knows why it killed.
 
-Where the backend itself keeps the state (mode ``exact``), ``save`` is called between two cells; the sandbox is then closed
-and another is started from what save() returned.
+Where the backend itself keeps the state (mode ``exact``), ``save`` is called between two cells; another sandbox is then
+started from what save() returned, and the old one is closed when that one runs, or resumed when it does not.
 """
 
 from __future__ import annotations
@@ -49,9 +49,13 @@ class Sandbox(Protocol):
         """Say in a sentence what keeps it from being ready."""
 
     async def save(self, folder: Path) -> Snapshot:
-        """Save all of it in the new directory ``folder``; it stands still until close(). Its ``frames`` are for the caller
-        to tell, who has heard them. Raises StateNotSaved: then nothing is in ``folder``, and ``alive`` tells if it goes on.
+        """Save all of it in the new directory ``folder``; it stands still until resume() or close(). All that it has said was
+        taken then. Its ``frames`` are for the caller to tell, who has heard them. Raises StateNotSaved: then nothing is in
+        ``folder``, and ``alive`` tells if it goes on.
         """
+
+    async def resume(self) -> None:
+        """Let it go on after save(). Raises StateNotSaved when it does not."""
 
     async def kill(self) -> None:
         """End it now. The lines end. May be called at any time, also twice."""

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import fcntl
 import json
 import os
 import shutil
+import termios
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import StateNotSaved
+from ..errors import StateNotSaved, StateUnusable
 from ..processes import Process, Processes
-from . import images, oci
+from . import images, oci, openfiles
 from .base import Ending, Request, Snapshot
 
 #: A line that is longer is not from our guest; what follows of it is dropped.
@@ -28,6 +30,8 @@ STDERR_BYTES = 1 << 14
 #: For an answer of runsc's control plane, and for writing an image: 2.3 s for each GB were measured.
 ANSWER_S = 20.0
 WRITE_S = 180.0
+#: For what is left in the pipe of a sandbox that stands still.
+DRAIN_S = 5.0
 #: Files that have gone from a mount and are put back, empty, for a restore.
 MOST_PLACEHOLDERS = 20
 
@@ -58,8 +62,9 @@ class LocalSandbox:
         if request.snapshot is not None:
             self.frames = request.snapshot.frames
         self._mounts: Sequence[oci.Mount] = ()
+        self._users_mounts = [oci.Mount(*row) for row in needs.get("mounts", ())]
         self._process: Process | None = None
-        self._reader: asyncio.StreamReader | None = None
+        self._reader: _Reader | None = None
         self._transports: list[asyncio.BaseTransport] = []
         self._stderr = b""
         self._stderr_done: asyncio.Task[None] | None = None
@@ -83,20 +88,20 @@ class LocalSandbox:
             rlimits=oci.runsc_rlimits(self._request.limits),
             cpus=oci.processors(self._request.limits),
         )
-        self._reader = await self._connect(self._process.take("stdout"), LINE_BYTES)
-        stderr = await self._connect(self._process.take("stderr"), STDERR_BYTES)
+        self._reader = _Reader(limit=LINE_BYTES)
+        await self._connect(self._process.take("stdout"), self._reader)
+        stderr = asyncio.StreamReader(limit=STDERR_BYTES)
+        await self._connect(self._process.take("stderr"), stderr)
         self._stderr_done = asyncio.ensure_future(self._collect(stderr))
 
     def _command(self, *words: str) -> list[str]:
         return oci.runsc_args(self._runsc, root=str(self._bundle.parent / "root"), command=words)
 
-    async def _connect(self, fd: int, limit: int) -> asyncio.StreamReader:
+    async def _connect(self, fd: int, reader: asyncio.StreamReader) -> None:
         loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(limit=limit)
         protocol = asyncio.StreamReaderProtocol(reader)
         transport, _ = await loop.connect_read_pipe(lambda: protocol, os.fdopen(fd, "rb", buffering=0))
         self._transports.append(transport)
-        return reader
 
     async def _collect(self, stderr: asyncio.StreamReader) -> None:
         while data := await stderr.read(4096):
@@ -108,6 +113,8 @@ class LocalSandbox:
         try:
             while True:
                 async for line in self._lines():
+                    if not self._heard and self.restored and not placeholders:
+                        await self._check_restored()
                     self._heard = True
                     for made in placeholders:
                         yield made.told.encode("utf-8", "replace")
@@ -129,15 +136,29 @@ class LocalSandbox:
             except asyncio.IncompleteReadError:
                 return
             yield line[:-1]
+            self._reader.taken += 1  # Whoever asks for the next one has taken this.
+
+    async def _check_restored(self) -> None:
+        """Raise StateUnusable when what was restored has opened other files than were open."""
+        assert self._process is not None and self._request.snapshot is not None
+        held = self._request.snapshot.manifest.get("open", {})
+        try:
+            await asyncio.to_thread(openfiles.check_restored, held, self._process.pid, self._users_mounts)
+        except StateUnusable:
+            await self.kill()
+            raise
 
     async def _put_placeholder(self, placeholders: list[images.Placeholder]) -> bool:
         """Restore once more when the image wants a file that has gone from a mount. False: that is not what it lacks."""
         ending = await self.ending()
-        if ending.exit_status != 128 or len(placeholders) >= MOST_PLACEHOLDERS:
+        said = self._stderr.decode("utf-8", "replace")
+        missing = openfiles.walked(said) if ending.exit_status == 128 else None
+        if missing is None:
             return False
-        made = images.put_placeholder(self._stderr.decode("utf-8", "replace"), self._mounts)
+        more = not self._request.replaces and len(placeholders) < MOST_PLACEHOLDERS
+        made = images.put_placeholder(said, self._mounts) if more else None
         if made is None:
-            return False
+            raise openfiles.gone(missing)
         placeholders.append(made)
         self._close_process()
         await self.start()
@@ -174,7 +195,10 @@ class LocalSandbox:
         return "gVisor is starting the sandbox."
 
     async def save(self, folder: Path) -> Snapshot:
-        """See :class:`.base.Sandbox`. Three steps, of which only the last, close(), ends what is being saved."""
+        """See :class:`.base.Sandbox`. Three steps, of which only the last, close(), ends what is being saved.
+
+        What it has said until then is heard before this returns.
+        """
         assert self._process is not None
         try:
             await self._ask(["pause"], ANSWER_S)
@@ -187,6 +211,8 @@ class LocalSandbox:
                 if isinstance(error, BaseException):
                     raise error
             libraries = found[1]
+            held = await asyncio.to_thread(openfiles.look, self._process.pid, self._users_mounts)
+            await self._drain()
             marks = images.marks(folder)
         except (StateNotSaved, OSError) as error:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
@@ -195,7 +221,7 @@ class LocalSandbox:
                 raise StateNotSaved(f"The state could not be saved: {error}.", alive=True) from error
             raise
         size = sum(mark[0] for mark in marks.values())
-        manifest = {"needs": self._needs, "mapped": libraries, "files": marks}
+        manifest = {"needs": self._needs, "mapped": libraries, "open": held, "files": marks}
         return Snapshot(folder.name, "exact", size, folder, manifest=manifest)
 
     async def _ask(self, command: Sequence[str], timeout_s: float) -> None:
@@ -203,6 +229,22 @@ class LocalSandbox:
         status, said = await self._processes.call(self._command(*command, self._name), timeout_s=timeout_s)
         if status != 0:
             raise StateNotSaved(*images.why_not_saved(said), alive=True)
+
+    async def _drain(self) -> None:
+        """Return when all that a paused sandbox has said was taken. An end that is under way says so itself."""
+        deadline = asyncio.get_running_loop().time() + DRAIN_S
+        while asyncio.get_running_loop().time() < deadline and self._transports:
+            pipe = self._transports[0]
+            assert self._reader is not None
+            if pipe.is_closing() or not (_waits(pipe) or self._reader.fed > self._reader.taken):
+                return
+            await asyncio.sleep(0.001)
+        if self._transports:
+            raise StateNotSaved("What the sandbox still had to say was not taken in time.", alive=True)
+
+    async def resume(self) -> None:
+        """See :class:`.base.Sandbox`."""
+        await self._go_on()
 
     async def _go_on(self) -> None:
         """Let a paused sandbox run again. Raises StateNotSaved (not alive) when it does not."""
@@ -248,6 +290,22 @@ class LocalSandbox:
         self._close_process()
         shutil.rmtree(self._bundle, ignore_errors=True)
         self._closed(self)
+
+
+class _Reader(asyncio.StreamReader):
+    """Counts the lines that came and those that were taken."""
+
+    fed = taken = 0
+
+    def feed_data(self, data: Any) -> None:
+        self.fed += bytes(data).count(b"\n")
+        super().feed_data(data)
+
+
+def _waits(pipe: asyncio.BaseTransport) -> bool:
+    """Whether there is something in a pipe."""
+    number = fcntl.ioctl(pipe.get_extra_info("pipe").fileno(), termios.FIONREAD, b"\0\0\0\0")
+    return number != b"\0\0\0\0"
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -23,7 +23,7 @@ from . import oci
 #: What ``runsc checkpoint`` writes.
 FILES = ("checkpoint.img", "pages.img", "pages_meta.img")
 #: Where the gofer mounts what the sandbox sees, as the host's kernel names it.
-_GOFER_ROOT = "/root"
+GOFER_ROOT = "/root"
 _DELETED = " (deleted)"
 _WALK = re.compile(r'failed to walk "(?P<path>[^"]*)" of type (?P<type>[0-9]+) in mount "[^":]*:?(?P<mount>[^"]*)"')
 _DIRECTORY_TYPES = ("40000", "040000")
@@ -60,7 +60,7 @@ def mapped(runsc_pid: int, mounts: Sequence[oci.Mount]) -> dict[str, list[Any]]:
 
     Raises StateNotSaved (alive) when one of them is not what its path leads to any longer.
     """
-    pid = _sandbox_pid(runsc_pid)
+    pid = sandbox_pid(runsc_pid)
     found: dict[str, list[Any]] = {}
     if pid is None:
         return found
@@ -91,7 +91,8 @@ def _mark_of(path: str) -> Mark | None:
         return None
 
 
-def _sandbox_pid(runsc_pid: int) -> int | None:
+def sandbox_pid(runsc_pid: int) -> int | None:
+    """Return the sandbox process that a runsc process has started; None: there is none."""
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             # After the name, which stands in brackets: state and parent.
@@ -104,9 +105,9 @@ def _sandbox_pid(runsc_pid: int) -> int | None:
 
 
 def _host_path(name: str, mounts: Sequence[oci.Mount]) -> str | None:
-    if not name.startswith(_GOFER_ROOT + "/") or ".so" not in os.path.basename(name):
+    if not name.startswith(GOFER_ROOT + "/") or ".so" not in os.path.basename(name):
         return None
-    inside = name[len(_GOFER_ROOT) :]
+    inside = name[len(GOFER_ROOT) :]
     for mount in mounts:
         if not mount.writable and inside.startswith(mount.target + "/"):
             return mount.source + inside[len(mount.target) :]

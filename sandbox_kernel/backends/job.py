@@ -260,6 +260,9 @@ class JobSandbox:
         """See :class:`.base.Sandbox`."""
         raise StateNotSaved("A Job cannot be saved as a whole.", "Set Runner.state to carry.", alive=True)
 
+    async def resume(self) -> None:
+        """See :class:`.base.Sandbox`. It is never saved."""
+
     def waiting_for(self) -> str:
         """See :class:`.base.Sandbox`."""
         return podstatus.waiting_for(self._pods.get(self.name), self._status, pulling=self._pulling)

@@ -22,7 +22,7 @@ from traitlets.config import LoggingConfigurable
 from .. import runtime, shipped
 from ..errors import BackendUnavailable, ConfigurationError
 from ..processes import Processes
-from . import images, interpreter, oci
+from . import images, interpreter, oci, openfiles
 from .base import Check, Request, Sandbox, Snapshot
 from .container import LocalSandbox
 from .oci import carry_settings
@@ -85,7 +85,7 @@ class LocalBackend(LoggingConfigurable):
         assert self._home is not None
         needs = await self.needs(request)
         if request.snapshot is not None and request.mode != "carry":
-            await asyncio.to_thread(check_snapshot, request.snapshot, needs)
+            await asyncio.to_thread(check_snapshot, request.snapshot, needs, strict=request.replaces)
         name = f"{request.session}-{request.number}"
         sandbox = LocalSandbox(self._processes, found.path, self._home / name, request, needs, self.forget)
         self._sandboxes.add(sandbox)
@@ -208,11 +208,12 @@ def _processor() -> str:
     return hashlib.sha256("\n".join(kept).encode()).hexdigest()[:16]
 
 
-def check_snapshot(snapshot: Snapshot, needs: Mapping[str, Any]) -> None:
-    """Raise StateUnusable when a sandbox cannot be started from it as things are."""
+def check_snapshot(snapshot: Snapshot, needs: Mapping[str, Any], *, strict: bool = False) -> None:
+    """Raise StateUnusable when a sandbox cannot be started from it as things are; ``strict``: see openfiles.check()."""
     images.check_needs(snapshot.manifest["needs"], needs)
     images.check_mapped(snapshot.manifest["mapped"])
     images.check_files(snapshot.folder, snapshot.manifest["files"])
+    openfiles.check(snapshot.manifest.get("open", {}), [oci.Mount(*row) for row in needs["mounts"]], strict=strict)
 
 
 def parse_mount(text: str) -> oci.Mount:

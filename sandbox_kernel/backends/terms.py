@@ -54,6 +54,7 @@ class Request:
         place: carry: names where the parts lie, when the backend keeps them.
         dropped: carry: digests of parts there that nothing needs any more.
         idle_s: How long it may wait for its cell when it is ready. 0: it is started for a cell that is there.
+        replaces: exact: the sandbox that was saved stands by. Rather none than one in which a file is missing.
     """
 
     session: str
@@ -68,6 +69,7 @@ class Request:
     place: str = ""
     dropped: tuple[str, ...] = ()
     idle_s: float = 0.0
+    replaces: bool = False
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,6 @@ class ExactKeeper(Keeper):
     async def take(self, conversation: Conversation) -> Snapshot:
         """See :class:`.keeper.Keeper`."""
         snapshot = await save(conversation, await self._new_folder())
-        await conversation.close()
         return self.hold(dataclasses.replace(snapshot, frames=conversation.frames()))
 
     async def _new_folder(self) -> Path:

@@ -103,6 +103,12 @@ class History:
                 break
         return self.at_head()
 
+    def give_up(self) -> Snapshot:
+        """Forget the head, from which nothing can start, and go back. Returns its snapshot."""
+        number = self.head
+        self.step_back()
+        return self._points.pop(number).snapshot
+
     def rewind(self, cell: str) -> None:
         """Go to the state after the cell of this name, the newest of them; ``0`` is the beginning. Raises StateUnusable."""
         if cell == "0":

@@ -32,7 +32,10 @@ class Keeper(ABC):
 
     @abstractmethod
     async def take(self, conversation: Conversation) -> Snapshot:
-        """Take the state after a cell and end the sandbox. Raises StateNotSaved; when that says alive, it goes on."""
+        """Take the state after a cell. Raises StateNotSaved; when that says alive, the sandbox goes on.
+
+        It is closed then, or stands still, so that the session can go on in it where the state cannot be used.
+        """
 
     async def check(self, snapshot: Snapshot) -> None:
         """Raise StateUnusable when a snapshot is not what was written."""
