@@ -28,6 +28,7 @@ class GoesBack(Session):
     _anew: bool
     _touched: Execution | None
     moved: Callable[[Point | None], None]
+    tell: Callable[[str], None]
 
     @abstractmethod
     async def _keep(self, execution: Execution, conversation: Conversation) -> None: ...
@@ -37,6 +38,24 @@ class GoesBack(Session):
 
     @abstractmethod
     def _abandon(self, waiting: asyncio.Task[Conversation]) -> None: ...
+
+    async def _replace(self, old: Conversation, held: list[Execution]) -> None:
+        """Close a sandbox that was saved when the next one runs; where that cannot be had the session goes on in the old."""
+        if self._next is not None:
+            await asyncio.wait({self._next})
+            error = None if self._next.cancelled() else self._next.exception()
+            if isinstance(error, SandboxError) and not self._closed and not old.ended and old.sandbox is not None:
+                with contextlib.suppress(StateNotSaved):
+                    await old.sandbox.resume()
+                    self._next = asyncio.ensure_future(at_once(old))
+                    await self._keeper.drop([self._history.give_up()])
+                    self._unsaved = held
+                    self.tell(
+                        f"The state after cell {held[-1].label} is not saved, because it cannot be restored: {error.message} "
+                        f"It goes on in the same sandbox; the state is saved after the next cell for which that is possible."
+                    )
+                    return
+        self._close_later(old)
 
     @contextlib.asynccontextmanager
     async def _moving(self) -> AsyncIterator[History]:
@@ -142,3 +161,8 @@ class GoesBack(Session):
                 other._history.add(snapshot, "fork")
                 other._anew = True
         other._prepare()
+
+
+async def at_once(conversation: Conversation) -> Conversation:
+    """Return it: what others have to wait for is there."""
+    return conversation

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator
 
 from .backends.base import Backend, Request
 from .conversation import Conversation
-from .errors import SandboxError, StateNotSaved, StateUnusable
+from .errors import SandboxError, StateUnusable
 from .execution import Execution
-from .going_back import GoesBack
+from .going_back import GoesBack, at_once
 from .guest import wire
 from .limits import Limits
 from .standby import Setup, Terms
@@ -212,7 +212,7 @@ class LastingSession(GoesBack):
                 self._prepare()
             elif execution.cell.comm is not None:
                 # A slider speaks ten times a second: its state is taken with that of the next cell.
-                self._next, self._touched = asyncio.ensure_future(_at_once(conversation)), execution
+                self._next, self._touched = asyncio.ensure_future(at_once(conversation)), execution
             else:
                 await self._keep(execution, conversation)
         finally:
@@ -226,7 +226,7 @@ class LastingSession(GoesBack):
         except SandboxError as error:
             if getattr(error, "alive", False) and not conversation.ended:
                 self._unsaved += [execution] if execution not in self._unsaved else []
-                self._next = asyncio.ensure_future(_at_once(conversation))
+                self._next = asyncio.ensure_future(at_once(conversation))
                 self.tell(f"The state after cell {label} is not saved: {error} It goes on in the same sandbox.")
                 return
             self._close_later(conversation)
@@ -253,24 +253,6 @@ class LastingSession(GoesBack):
         self._prepare(replaces=stands_by)
         if stands_by:
             await self._replace(conversation, held)
-
-    async def _replace(self, old: Conversation, held: list[Execution]) -> None:
-        """Close a sandbox that was saved when the next one runs; where that cannot be had the session goes on in the old."""
-        if self._next is not None:
-            await asyncio.wait({self._next})
-            error = None if self._next.cancelled() else self._next.exception()
-            if isinstance(error, SandboxError) and not self._closed and not old.ended and old.sandbox is not None:
-                with contextlib.suppress(StateNotSaved):
-                    await old.sandbox.resume()
-                    self._next = asyncio.ensure_future(_at_once(old))
-                    await self._keeper.drop([self._history.give_up()])
-                    self._unsaved = held
-                    self.tell(
-                        f"The state after cell {held[-1].label} is not saved, because it cannot be restored: {error.message} "
-                        f"It goes on in the same sandbox; the state is saved after the next cell for which that is possible."
-                    )
-                    return
-        self._close_later(old)
 
     def prepare(self) -> None:
         """See :class:`.session.Session`."""
@@ -350,7 +332,3 @@ class LastingSession(GoesBack):
             with contextlib.suppress(asyncio.CancelledError, SandboxError):
                 self._close_later(await waiting)
         await self._keeper.drop(self._history.clear())
-
-
-async def _at_once(conversation: Conversation) -> Conversation:
-    return conversation
