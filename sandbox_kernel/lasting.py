@@ -261,7 +261,7 @@ class LastingSession(GoesBack):
                         f"It goes on in the same sandbox; the state is saved after the next cell for which that is possible."
                     )
                     return
-        self._close_later(old)
+        await old.close()
 
     def prepare(self) -> None:
         """See :class:`.session.Session`."""
