@@ -55,7 +55,8 @@ class GoesBack(Session):
                         f"It goes on in the same sandbox; the state is saved after the next cell for which that is possible."
                     )
                     return
-        self._close_later(old)
+        with contextlib.suppress(SandboxError):  # Its supervisor is gone, and it with that.
+            await old.close()
 
     @contextlib.asynccontextmanager
     async def _moving(self) -> AsyncIterator[History]:

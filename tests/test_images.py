@@ -183,7 +183,7 @@ def _descriptors(opened: dict[str, str], folder: Path) -> Iterator[None]:
     files = {str(os.open(folder / path, os.O_RDONLY)): name for name, path in opened.items()}
     real = os.readlink
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(images, "_sandbox_pid", lambda _: os.getpid())
+        patch.setattr(images, "sandbox_pid", lambda _: os.getpid())
         patch.setattr(os, "readlink", lambda path: files.get(os.path.basename(path)) or real(path))
         yield
     for number in files:

@@ -104,8 +104,13 @@ def sandbox_pid(runsc_pid: int) -> int | None:
     return None
 
 
+def is_library(path: str) -> bool:
+    """Whether a file is taken for a shared library, which a process finds mapped again."""
+    return ".so" in os.path.basename(path)
+
+
 def _host_path(name: str, mounts: Sequence[oci.Mount]) -> str | None:
-    if not name.startswith(GOFER_ROOT + "/") or ".so" not in os.path.basename(name):
+    if not name.startswith(GOFER_ROOT + "/") or not is_library(name):
         return None
     inside = name[len(GOFER_ROOT) :]
     for mount in mounts:

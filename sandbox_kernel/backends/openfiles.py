@@ -133,6 +133,8 @@ def _held(runsc_pid: int, mounts: Sequence[oci.Mount]) -> Iterator[tuple[str, oc
         if mount is None or not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
             continue
         gone = path.endswith(_DELETED) and inode_at(mount, path) != status.st_ino
+        if not mount.writable and images.is_library(path):
+            continue  # These have rules of their own: see images.mapped().
         if gone and mount.writable and not stat.S_ISREG(status.st_mode):
             continue  # gVisor makes no directory again that the guest has deleted.
         yield path.removesuffix(_DELETED) if gone else path, mount, status.st_ino, gone
