@@ -69,6 +69,8 @@ def explain(
         return told
     last = "".join(where.traceback[-1:])
     lines = where.traceback[:-1] if "KeyboardInterrupt" in last and "\n" not in last else where.traceback
+    # IPython begins with the name of the exception, too.
+    lines = [line.replace("KeyboardInterrupt", name) if "Traceback (most recent" in line else line for line in lines]
     return wire.Error(name, value, [*lines, *told.traceback])
 
 

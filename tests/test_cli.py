@@ -112,8 +112,8 @@ def test_install_writes_the_settings_into_the_kernelspec(tmp_path: Path) -> None
     assert spec == {
         "argv": [
             sys.executable,
-            "-m",
-            "sandbox_kernel",
+            "-c",
+            "import sys; sys.path[:] = filter(None, sys.path); import sandbox_kernel.__main__ as it; it.main()",
             "-f",
             "{connection_file}",
             "--Runner.backend_name=kubernetes",

@@ -31,6 +31,8 @@ from typing import Any
 import pytest
 import yaml
 
+pytestmark = pytest.mark.xdist_group("deploy")  # One worker makes what they share.
+
 DEPLOY = Path(__file__).resolve().parent.parent / "deploy"
 KUBECTL = os.environ.get("KUBECTL") or shutil.which("kubectl")
 IMAGE = os.environ.get("SANDBOX_KERNEL_TEST_IMAGE", "python:3.11-slim")
@@ -785,8 +787,6 @@ exec(compile(letter.read_bytes(), "<cell>", "exec"))
 """
 CELL = """
 import os, pathlib
-
-pytestmark = pytest.mark.xdist_group("deploy")  # One worker makes what they share.
 print("uid", os.getuid())
 print("token", pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount/token").exists())
 print("kernel", pathlib.Path("/proc/version").read_text().strip())

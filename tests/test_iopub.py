@@ -47,7 +47,7 @@ META = {"image/png": {"width": 3, "isolated": True}, "isolated": True}
         ),
         pytest.param(
             wire.Result({**VIEW, "text/html": "x"}),
-            ("execute_result", {"execution_count": 7, "data": VIEW, "metadata": {}}),
+            ("execute_result", {"execution_count": 7, "data": {"text/html": "x", **VIEW}, "metadata": {}}),
             id="a widget's view",
         ),
         pytest.param(

@@ -150,9 +150,14 @@ class TestKubernetes(Conformance, jupyter_kernel_test.KernelTests):
 @pytest.mark.cluster
 @pytest.mark.xdist_group("conformance-bare")
 class TestKubernetesBare(Conformance, jupyter_kernel_test.KernelTests):
-    """A Job for each cell, with nothing but Python in the image."""
+    """A Job for each cell, with nothing but Python in the image: what comes from IPython.display is built in."""
 
     image = IMAGE
+    code_display_data = [
+        {"code": "display({'a': 1})", "mime": "text/plain"},
+        {"code": "class Bee:\n    _repr_html_ = lambda self: '<b>bee</b>'\ndisplay(Bee())", "mime": "text/html"},
+    ]
+    code_clear_output = "clear_output()"
 
 
 class TestWelcome(OnItsKernel, jupyter_kernel_test.IopubWelcomeTests):

@@ -49,12 +49,19 @@ class CellProcess:
         sys.argv = [""]
         sys.path.insert(0, "")
         builtins.display = rich.Display(self.emit)  # type: ignore[attr-defined]
+        builtins.clear_output = self._clear_output  # type: ignore[attr-defined]
         builtins.print = output.whole_print((sys.stdout, sys.stderr), builtins.print)
         self._questions.install()
         self._loop: Any = None
         self._shells = Shells(self._main, self.emit, self._evaluate, self._complete)
         self._state = State(self._main, settings, self.emit, self._shells)
         self._comms = Comms(self.emit)
+        #: Whether notebooks come here: others need no shell.
+        self._ahead = bool(settings.get("lasting")) or "carry" in settings
+
+    def _clear_output(self, wait: bool = False) -> None:
+        """Remove what the cell has shown; with ``wait``, when the next output comes."""
+        self.emit(wire.ClearOutput(bool(wait)))
 
     def _settle(self) -> None:
         self._talk.say("settle")
@@ -73,8 +80,9 @@ class CellProcess:
         self._comms.watch()
         if not self._state.begin():
             return
+        if self._ahead:  # Before anybody waits for it, or has a time limit.
+            self._shells.prepare()
         self._talk.say("awake")
-        self._shells.prepare()
         while True:
             order = channel.receive(self._orders)
             if order is None:
