@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 import time
-from typing import Any, Callable, Optional
+from typing import Any, Callable, List, Optional
 
 #: What a shell shows of a program that SIGINT ended.
 STATUS = 128 + signal.SIGINT
@@ -79,6 +79,10 @@ class Interrupts:
                 os.kill(os.getpid(), signal.SIGINT)
 
 
+#: The task that an interrupt is ending: a shell that runs within it calls what it then sees by its real name.
+STOPPING: List[Any] = []
+
+
 def run_until_complete(loop: Any, coroutine: Any) -> Any:
     """Run ``coroutine`` on ``loop`` and return its value. Interrupted it ends, where it waits; the loop can be used again."""
     task = loop.create_task(coroutine)
@@ -91,7 +95,10 @@ def run_until_complete(loop: Any, coroutine: Any) -> Any:
 
     # The loop was waiting, or about to: where the cell waits is told by what ends it there.
     task.cancel()
+    STOPPING.append(task)
     try:
         return loop.run_until_complete(task)
     except asyncio.CancelledError as error:
         raise KeyboardInterrupt().with_traceback(error.__traceback__) from None
+    finally:
+        STOPPING.clear()

@@ -11,6 +11,7 @@ import tempfile
 from typing import Any, Iterator
 
 from . import rich, source, wire
+from .interrupts import STOPPING
 
 #: What this module's classes are put before: IPython's, when there is one.
 _ANY: Any = object
@@ -210,6 +211,8 @@ class _Running(_ANY):  # type: ignore[misc]
         except ValueError:
             print("No traceback available to show.", file=sys.stderr)
             return
+        if STOPPING and kind.__name__ == "CancelledError":
+            kind, value = KeyboardInterrupt, KeyboardInterrupt().with_traceback(trace)
         if issubclass(kind, SyntaxError):
             self.showsyntaxerror(filename, running_compiled_code)
         elif issubclass(kind, _usage_error()):

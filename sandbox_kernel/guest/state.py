@@ -50,6 +50,7 @@ class State:
         self._shells = shells
         self._emit = emit
         self._preload = settings.get("preload", [])
+        self._lasting = bool(settings.get("lasting"))
         self._life = Life()
         self._carry: Optional[Dict[str, Any]] = settings.get("carry")
         self._carrier: Any = None
@@ -62,7 +63,7 @@ class State:
                 importlib.import_module(name)
             except Exception as error:
                 print("preload: %s: %s: %s" % (name, type(error).__name__, error), file=sys.stderr)
-        if self._carry is None:  # What is imported now is there in every sandbox that is restored from this one.
+        if self._lasting:  # What is imported now is there in every sandbox that is restored from this one.
             self._shells.warm()
         return self._carry is None or self._carry_in(self._carry)
 
