@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 #: Longer than anything here takes; reached only when something hangs.
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 def pythons() -> dict[str, str]:
