@@ -86,6 +86,7 @@ DIFFERENT: dict[str, tuple[str, list[str]]] = {
 def _plain(text: str) -> str:
     """Leave out what is another with each run: times, and the folder in which cells are said to lie."""
     text = re.sub(r"[\d.]+ (ns|μs|us|ms|s)\b", "TIME", text)
+    text = re.sub(r"^CPU times: .*\n", "", text, flags=re.MULTILINE)  # Left out by IPython where the clock has not moved.
     return re.sub(r"ipykernel_\d+", "ipykernel", text)
 
 

@@ -283,7 +283,7 @@ async def test_a_supervisor_that_is_killed() -> None:
 
 
 class SmallDisk:
-    """A cache directory of 80 MiB, which can be filled."""
+    """A cache directory of 240 MiB, which can be filled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -307,7 +307,7 @@ def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Smal
         pytest.skip("only root can mount a small file system")
     path = tmp_path / "cache"
     path.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=80m", "tmpfs", path], capture_output=True).returncode != 0:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=240m", "tmpfs", path], capture_output=True).returncode != 0:
         pytest.skip("nothing can be mounted here")
     new_cache(path, monkeypatch)
     yield SmallDisk(path)
