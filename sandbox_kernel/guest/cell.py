@@ -56,8 +56,6 @@ class CellProcess:
         self._shells = Shells(self._main, self.emit, self._evaluate, self._complete)
         self._state = State(self._main, settings, self.emit, self._shells)
         self._comms = Comms(self.emit)
-        #: Whether notebooks come here: others need no shell.
-        self._ahead = bool(settings.get("lasting")) or "carry" in settings
 
     def _clear_output(self, wait: bool = False) -> None:
         """Remove what the cell has shown; with ``wait``, when the next output comes."""
@@ -80,8 +78,7 @@ class CellProcess:
         self._comms.watch()
         if not self._state.begin():
             return
-        if self._ahead:  # Before anybody waits for it, or has a time limit.
-            self._shells.prepare()
+        self._shells.prepare()  # Before anybody waits for it, or has a time limit.
         self._talk.say("awake")
         while True:
             order = channel.receive(self._orders)

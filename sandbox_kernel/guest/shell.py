@@ -68,7 +68,7 @@ class Shells:
                 return  # Which is told when it is needed.
 
     def prepare(self) -> None:
-        """Make the shell if the session has had one. Between Ready and the cell there is time for it."""
+        """Make the shell if the session has had one."""
         if self.carried is not None:
             self._get()
 
