@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -275,12 +276,13 @@ class SandboxKernelApp(IPKernelApp):
         signal.signal(signal.SIGTERM, lambda *_: self._terminate())
 
     def _terminate(self) -> None:
-        # The supervisor sees our end and removes what is local; what is on a cluster we delete ourselves.
+        # What we do not get done in time the supervisor does.
         loop = self.io_loop
         loop.add_callback_from_signal(self._stop)
 
     async def _stop(self) -> None:
         runner = self.kernel._runner  # noqa: SLF001 - one program
         if runner is not None:
-            await asyncio.wait_for(runner.close(), SHUTDOWN_S)
+            with contextlib.suppress(asyncio.TimeoutError, SandboxError):
+                await asyncio.wait_for(runner.close(), SHUTDOWN_S)
         self.io_loop.stop()

@@ -23,6 +23,9 @@ from typing import Any
 from . import supervisor
 from .errors import BackendUnavailable
 
+#: A packet that the socket does not take would end the supervisor, and all it started; Linux takes 200 KiB.
+WILL_BYTES = 100 * 1024
+
 
 class Process:
     """A child of the supervisor: our ends of its three pipes, and how it ended."""
@@ -124,6 +127,18 @@ class Processes:
     async def forget(self, home: Path) -> None:
         """Remove a directory that home() made."""
         await self._answer("forget", self._send("forget", {"path": str(home)}))
+
+    async def bequeath(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
+        """Say what is run when this process is gone, whatever ends it, instead of what was said before. Empty: nothing.
+
+        It may take a minute. Raises BackendUnavailable when it cannot be said.
+        """
+        if not argv and self._sock is None:
+            return
+        request = {"argv": list(argv), "env": dict(env)}
+        if len(json.dumps(request)) > WILL_BYTES:
+            raise BackendUnavailable("The environment is too large to be handed on.")
+        await self._answer("bequeath", self._send("will", request))
 
     async def close(self) -> None:
         """End everything that was started here and wait for it. May be called twice."""

@@ -155,7 +155,7 @@ class Runner(LoggingConfigurable):
         if self.backend_name == "kubernetes":
             from .backends.kubernetes import KubernetesBackend  # noqa: PLC0415
 
-            return KubernetesBackend(parent=self)
+            return KubernetesBackend(self._processes, parent=self)
         from .backends.runsc import LocalBackend  # noqa: PLC0415
 
         return LocalBackend(self._processes, parent=self)

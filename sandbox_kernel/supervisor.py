@@ -8,6 +8,8 @@ host. The host asks, one JSON object a packet, and gets an object with the same 
                                                           -> {"id", "pid"} and, when it ended, {"ended": ID, "status": N}
     {"id", "do": "kill", "key": ID of the spawn}          -> {"id"}: SIGKILL, if it has not ended
     {"id", "do": "forget", "path": DIR}                   -> {"id"}: removes a home
+    {"id", "do": "will", "argv", "env"}                   -> {"id"}: what to run when the host is gone, instead of what was
+                                                             said before; nothing when argv is empty
 
 Why a program of its own:
 
@@ -40,6 +42,8 @@ PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 #: A home without a lock file may be one that another supervisor is just making.
 MAKING_S = 60
+#: What the last will may take.
+WILL_S = 60
 
 
 class Supervisor:
@@ -51,6 +55,7 @@ class Supervisor:
         self._prctl(PR_SET_CHILD_SUBREAPER, 1)
         self._children: dict[int, int] = {}  # pid -> id of its spawn
         self._homes: dict[str, int] = {}
+        self._will: dict[str, Any] = {"argv": []}
         try:
             self._host: int | None = os.pidfd_open(host_pid)
         except OSError:  # It is gone already, or this kernel has no pidfd: the socket tells alone.
@@ -77,6 +82,9 @@ class Supervisor:
                 if self._sock.fileno() in ready and not self._answer():
                     return
                 if self._host in ready:
+                    # What it said last counts. Not to the end of the socket: somebody may have inherited the other end.
+                    while select.select([self._sock], [], [], 0)[0] and self._answer():
+                        pass
                     return
         finally:
             self._end()
@@ -96,14 +104,12 @@ class Supervisor:
         finally:
             for fd in fds:
                 os.close(fd)
-        return self._send({"id": request["id"], **reply})
-
-    def _send(self, message: dict[str, Any]) -> bool:
-        try:
-            self._sock.sendall(json.dumps(message).encode())
-        except OSError:
-            return False
+        self._send({"id": request["id"], **reply})
         return True
+
+    def _send(self, message: dict[str, Any]) -> None:
+        with contextlib.suppress(OSError):  # Nobody hears it: then the end of the socket is what is read next.
+            self._sock.sendall(json.dumps(message).encode())
 
     def _do_home(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         os.makedirs(request["parent"], mode=0o700, exist_ok=True)
@@ -119,6 +125,10 @@ class Supervisor:
         if lock is not None:
             shutil.rmtree(request["path"], ignore_errors=True)
             os.close(lock)
+        return {}
+
+    def _do_will(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        self._will = request
         return {}
 
     def _do_spawn(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
@@ -184,6 +194,21 @@ class Supervisor:
                 break
         for path in self._homes:
             shutil.rmtree(path, ignore_errors=True)
+        if self._will["argv"]:
+            self._execute_will()
+
+    def _execute_will(self) -> None:
+        null = os.open(os.devnull, os.O_RDWR)
+        pid = os.fork()
+        if pid == 0:
+            self._become({"rlimits": {}, "cpus": None, "cwd": "/", **self._will}, [null, null, null])
+        until = time.monotonic() + WILL_S
+        while os.waitpid(pid, os.WNOHANG)[0] == 0:
+            if time.monotonic() > until:
+                os.kill(pid, signal.SIGKILL)
+            select.select([self._woken], [], [], 0.05)
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._woken, 4096)
 
 
 def _lower(which: int, limit: int) -> None:

@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ from jupyter_client.manager import KernelManager
 
 from sandbox_kernel import runtime, settings, supervisor
 from sandbox_kernel.runner import Runner
+from sandbox_kernel.state import places
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 KUBECTL = os.environ.get("KUBECTL") or shutil.which("kubectl")
@@ -157,6 +159,22 @@ class TestCluster:
             f"--KubernetesBackend.image={image}",
             "--KubernetesBackend.ttl_s=5",
         ]
+
+
+def kill_host(host: subprocess.Popen[str], *, with_supervisor: bool) -> None:
+    """SIGKILL a host; ``with_supervisor``: and the program that outlives it, as when its machine goes."""
+    host.send_signal(signal.SIGSTOP)
+    if with_supervisor:
+        children = Path(f"/proc/{host.pid}/task/{host.pid}/children").read_text().split()
+        assert children, "it has a supervisor"
+        for child in children:
+            os.kill(int(child), signal.SIGKILL)
+    host.send_signal(signal.SIGKILL)
+    assert host.stdout is not None
+    host.stdout.close()
+    host.wait()
+    if with_supervisor and places.live().exists():
+        supervisor.sweep(str(places.live()))  # As the next supervisor of this user does.
 
 
 def _kubectl(*words: str, stdin: str | None = None) -> str:

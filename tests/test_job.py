@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
@@ -114,6 +115,33 @@ async def test_nothing_is_delivered_to_who_has_ended(now: Object) -> None:
     scripted = Scripted([RUNS], [])
     await sandbox_on(scripted).deliver(b"[]")
     assert scripted.created == ["configmaps"]
+
+
+async def test_a_start_that_is_cut_off_leaves_no_job() -> None:
+    """A Job that the apiserver was still making when its start was cancelled is deleted once it is there."""
+    asked, answered, deleted = asyncio.Event(), asyncio.Event(), []
+
+    class Slow(Scripted):
+        async def create(self, kind: str, body: Object) -> Object:
+            asked.set()
+            await answered.wait()
+            return body
+
+        async def delete(self, kind: str, name: str, uid: str) -> None:
+            deleted.append((kind, name, uid))
+
+    sandbox = sandbox_on(Slow([], []))
+    body, sandbox.job = sandbox.job, None
+    assert body is not None
+    starting = asyncio.ensure_future(sandbox.start(body, cast("Any", None)))
+    await asked.wait()
+    starting.cancel()
+    closing = asyncio.ensure_future(sandbox.close())
+    await asyncio.wait({starting})
+    assert starting.cancelled()
+    answered.set()
+    await closing
+    assert deleted == [("jobs", "sandbox-abc-1", "u")]
 
 
 def test_what_is_over() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -12,7 +11,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from conftest import IMAGE, TestCluster, wait_until
+from conftest import IMAGE, TestCluster, kill_host, wait_until
 from test_backend_contract import finished, run, text_of
 
 from sandbox_kernel import settings
@@ -180,9 +179,7 @@ async def test_a_host_that_is_killed_leaves_nothing(cluster: TestCluster) -> Non
     host = subprocess.Popen([sys.executable, "-c", code, *options], stdout=subprocess.PIPE, text=True)
     assert host.stdout is not None
     assert host.stdout.readline() == "started\n"
-    host.send_signal(signal.SIGKILL)
-    host.stdout.close()
-    host.wait()
+    kill_host(host, with_supervisor=True)
     assert cluster.objects("jobs")
     wait_until(lambda: not cluster.objects(), "the guest's timer and the TTL removed all", 90)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import TestCluster, kernel_manager, wait_until
+from conftest import TestCluster, kernel_manager, kill_host, wait_until
 from jupyter_core.utils import ensure_event_loop
 
 from sandbox_kernel import settings
@@ -228,16 +228,18 @@ asyncio.run(main())
 """
 
 
-async def test_a_host_that_is_killed_leaves_no_standby(cluster: TestCluster) -> None:
-    """What waits leaves by itself after its idle limit, and the cluster removes it."""
-    options = [*cluster.options(), "--Runner.start_timeout_s=15", "--Runner.standby=1", "--Runner.standby_idle_s=3"]
+@pytest.mark.parametrize(
+    ("with_supervisor", "idle_s"),
+    [pytest.param(True, 3, id="with its supervisor"), pytest.param(False, 3600, id="alone")],
+)
+async def test_a_host_that_is_killed_leaves_no_standby(cluster: TestCluster, with_supervisor: bool, idle_s: int) -> None:
+    """What waits is deleted by the supervisor; without one it leaves after its idle limit."""
+    options = [*cluster.options(), "--Runner.start_timeout_s=15", "--Runner.standby=1", f"--Runner.standby_idle_s={idle_s}"]
     host = subprocess.Popen([sys.executable, "-c", HOST, *options], stdout=subprocess.PIPE, text=True)
     assert host.stdout is not None
     assert host.stdout.readline() == "here\n"
-    host.send_signal(signal.SIGKILL)
-    host.stdout.close()
-    host.wait()
     assert cluster.objects("jobs")
+    kill_host(host, with_supervisor=with_supervisor)
     wait_until(lambda: not cluster.objects(), lambda: f"gone: {cluster.objects()}", 120)
 
 

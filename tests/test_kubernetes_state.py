@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import TestCluster, _kubectl, wait_until
+from conftest import TestCluster, _kubectl, kill_host, wait_until
 
 from sandbox_kernel import settings
 from sandbox_kernel.backends.job import JobSandbox
@@ -433,9 +432,7 @@ async def test_a_host_that_is_killed_leaves_nothing(when: str, cluster: TestClus
     host = subprocess.Popen([sys.executable, "-c", HOST, when, *options], stdout=subprocess.PIPE, text=True)
     assert host.stdout is not None
     assert host.stdout.readline() == "here\n"
-    host.send_signal(signal.SIGKILL)
-    host.stdout.close()
-    host.wait()
+    kill_host(host, with_supervisor=True)
     assert cluster.objects("jobs")
     wait_until(lambda: not cluster.objects(), lambda: f"gone: {cluster.objects()}", 120)
 

@@ -177,9 +177,11 @@ class Cluster:
         """List objects by ``labelSelector`` or ``fieldSelector``."""
         return await self._again("GET", self.path(kind), query=selectors)
 
-    async def delete(self, kind: str, name: str, uid: str) -> None:
-        """Delete this object and, in the background, what it owns. One that is gone, or another of its name, is no error."""
-        body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+    async def delete(self, kind: str, name: str, uid: str | None = None) -> None:
+        """Delete an object and, in the background, what it owns. One that is gone, or another of its name, is no error."""
+        body: Object = {"propagationPolicy": "Background"}
+        if uid is not None:
+            body["preconditions"] = {"uid": uid}
         try:
             await self._again("DELETE", self.path(kind, name), body=body)
         except ApiError as error:

@@ -84,6 +84,7 @@ class JobSandbox:
         self._killed = False
         self._deleted = False
         self._closing = asyncio.Lock()
+        self._creating: asyncio.Task[dict[str, Any]] | None = None
         self._touches = 0
         self._mails = 0
         self._status: podstatus.Status = podstatus.Waiting()
@@ -97,7 +98,8 @@ class JobSandbox:
             # With an owner that there is, what is new is there before the pod: the kubelet tries again half a second later
             # when it does not find one. Nobody waits for one that is started ahead, which may save the request.
             await mounted.make_new(last.job)
-        self.job = await self._cluster.create("jobs", body)
+        self._creating = asyncio.ensure_future(self._cluster.create("jobs", body))
+        self.job = await asyncio.shield(self._creating)
         await self._share_all()
 
     async def _share_all(self) -> None:
@@ -309,6 +311,7 @@ class JobSandbox:
         """Delete the Job, and with it what nobody else owns. Raises BackendError. May be called twice."""
         # One at a time: whoever comes second (an interrupt is still deleting) may close the connection when we return.
         async with self._closing:
+            await self._find_out()
             if self.job is not None and not self._deleted:
                 try:
                     await self._cluster.delete("jobs", self.name, self.job["metadata"]["uid"])
@@ -316,3 +319,9 @@ class JobSandbox:
                     raise translated(error, f"deleting {self.name}", self._cluster.host) from error
             self._deleted = True
         self._closed(self)
+
+    async def _find_out(self) -> None:
+        """Wait for the answer to a request that nobody else waits for any more: what it made, nobody else would delete."""
+        if self.job is None and self._creating is not None:
+            with contextlib.suppress(ApiError):
+                self.job = await asyncio.shield(self._creating)

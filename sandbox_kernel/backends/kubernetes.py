@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import secrets
 
 from traitlets import Dict, Float, Integer, List, Unicode
@@ -11,8 +12,9 @@ from traitlets.config import LoggingConfigurable
 
 from ..errors import BackendUnavailable, ConfigurationError, SandboxError, StateUnusable
 from ..limits import MIB, Limits
+from ..processes import Processes
 from ..shipped import guest_sources
-from . import manifests
+from . import janitor, manifests
 from .base import Check, Request, Sandbox
 from .cluster import ApiError, Cluster, translated
 from .handover import Handover
@@ -113,8 +115,10 @@ class KubernetesBackend(LoggingConfigurable):
 
     modes: tuple[str, ...] = ("carry", "fresh")
 
-    def __init__(self, **kwargs: object) -> None:
+    def __init__(self, processes: Processes | None = None, **kwargs: object) -> None:
         super().__init__(**kwargs)
+        self._ours = processes is None
+        self._processes = processes if processes is not None else Processes()
         self._id = secrets.token_hex(5)
         self._cluster: Cluster | None = None
         self._pods: Pods | None = None
@@ -123,6 +127,8 @@ class KubernetesBackend(LoggingConfigurable):
         self._places: set[str] = set()
         self._sources = guest_sources()
         self._opening = asyncio.Lock()
+        self._telling = asyncio.Lock()
+        self._told: frozenset[str] = frozenset()
 
     def pod_settings(self) -> manifests.PodSettings:
         """Return the settings as the builders take them. Raises ConfigurationError."""
@@ -160,6 +166,7 @@ class KubernetesBackend(LoggingConfigurable):
         sandbox = JobSandbox(cluster, pods, request, self.patience_s, self._forget, self._handover.keep)
         self._sandboxes.add(sandbox)
         try:
+            await self._bequeath(cluster)
             last = self._handover.last(request.session)
             known = last.shares if last is not None else ()
             mounted = Mounted(cluster, self._sources, {} if inline else parts, request.session, known)
@@ -171,6 +178,17 @@ class KubernetesBackend(LoggingConfigurable):
             raise
         self._handover.done(sandbox.session)
         return sandbox
+
+    async def _bequeath(self, cluster: Cluster) -> None:
+        """Name what is deleted for us when this process is gone. It may name more than there is."""
+        async with self._telling:
+            names = frozenset(sandbox.name for sandbox in self._sandboxes)
+            if names <= self._told and (names or not self._told):
+                return
+            words = janitor.argv(self.kubeconfig, self.context, cluster.namespace, sorted(names)) if names else []
+            with contextlib.suppress(BackendUnavailable):  # Then there are the deadlines.
+                await self._processes.bequeath(words, janitor.environment(os.environ) if words else {})
+                self._told = names
 
     def _check_size(self, request: Request) -> None:
         """Raise StateUnusable when a state is too large to be brought: loaded from elsewhere, or by a guest that lies."""
@@ -231,9 +249,12 @@ class KubernetesBackend(LoggingConfigurable):
         if self._pods is not None:
             await self._pods.close()
         if self._cluster is not None:
+            await self._bequeath(self._cluster)
             for place in self._places:
                 with contextlib.suppress(ApiError):  # deploy/README.md tells what is then left on the workspace.
                     await self._cluster.create("jobs", manifests.sweep_job(place, self.pod_settings()))
             self._places.clear()
             await self._cluster.close()
         self._cluster = self._pods = None
+        if self._ours:
+            await self._processes.close()
