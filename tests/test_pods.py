@@ -52,3 +52,51 @@ async def test_who_is_cancelled_twice_holds_nobody_up(pods: Pods) -> None:
                 await asyncio.sleep(0)
         await asyncio.gather(*waiting, return_exceptions=True)
         await asyncio.wait_for(pods.changed(0.01), 60)
+
+
+def event(kind: str, job: str, **spec: str) -> dict[str, Any]:
+    """Return what the watch says about the pod of a Job."""
+    labels = {"batch.kubernetes.io/job-name": job}
+    metadata = {"uid": f"uid of {job}", "labels": labels, "resourceVersion": "2"}
+    return {"type": kind, "object": {"metadata": metadata, "spec": spec, "status": {"phase": "Running"}}}
+
+
+async def test_a_pod_that_leaves_holds_its_room(pods: Pods) -> None:
+    """Others hold room from when they have a node until their pods are gone, also after nobody asks for them any more."""
+    pods._take(event("ADDED", "a"))
+    pods._take(event("ADDED", "b"))
+    assert not pods.others_hold_room("b")
+    pods._take(event("MODIFIED", "a", nodeName="node"))
+    assert pods.others_hold_room("b")
+    assert not pods.others_hold_room("a")
+    pods.forget("a")
+    pods._take(event("MODIFIED", "a", nodeName="node"))
+    assert pods.others_hold_room("b")
+    pods._take(event("DELETED", "a", nodeName="node"))
+    assert not pods.others_hold_room("b")
+
+
+@pytest.mark.parametrize("watched", [True, False], ids=["as the watch says", "as a list says"])
+async def test_a_session_of_many_cells_keeps_nothing_of_them(pods: Pods, watched: bool) -> None:
+    """What is known of a pod that is over and gone is dropped, whenever its last news come."""
+    for number in range(3):
+        job = f"job-{number}"
+        pods._take(event("ADDED", job, nodeName="node"))
+        pods.forget(job)
+        pods._take(event("MODIFIED", job, nodeName="node"))
+        if watched:
+            pods._take(event("DELETED", job, nodeName="node"))
+    if not watched:
+        await pods.refresh()
+    assert not pods._pods
+    assert not pods._over
+
+
+async def test_a_pod_that_somebody_deleted_is_known_to_be(pods: Pods) -> None:
+    """Who still asks for a pod that is gone hears that it was deleted."""
+    pods._take(event("ADDED", "a", nodeName="node"))
+    pods._take(event("DELETED", "a", nodeName="node"))
+    found = pods.get("a")
+    assert found is not None
+    assert found["metadata"]["deletionTimestamp"]
+    assert not pods.others_hold_room("b")

@@ -200,6 +200,8 @@ class JobSandbox:
         if not trouble.final:
             if lasted_s < self._patience_s:
                 return
+            if trouble.reason in podstatus.NO_ROOM and self._pods.others_hold_room(self.name):
+                return  # Of twenty that were asked for at once the first ones make room for the others.
             if trouble.reason == "Unschedulable" and podstatus.help_is_coming(await self._events(self._pods.get(self.name))):
                 return
         raise SandboxRefused(f"{self.name}: {trouble.reason}: {trouble.message}", trouble.advice)

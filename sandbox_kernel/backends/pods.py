@@ -13,6 +13,8 @@ from typing import Any
 from .cluster import ApiError, Cluster
 
 Object = dict[str, Any]
+#: In place of a time: it is not leaving but gone.
+GONE = "gone"
 JOB_LABEL = "batch.kubernetes.io/job-name"
 
 
@@ -23,6 +25,8 @@ class Pods:
         self._cluster = cluster
         self._selector = selector
         self._pods: dict[str, Object] = {}
+        #: Jobs whose pods nobody asks for any more; each is dropped when it is gone.
+        self._over: set[str] = set()
         #: Set at the next change, and then another takes its place. No lock: one that is awaited again while its owner is
         #: being cancelled (as Condition does) can be lost for good, and then nobody would wake any more.
         self._news = asyncio.Event()
@@ -34,8 +38,12 @@ class Pods:
         return self._pods.get(job)
 
     def forget(self, job: str) -> None:
-        """Drop what is known of a Job that is over."""
-        self._pods.pop(job, None)
+        """Drop what is known of a Job that is over, as soon as its pod is gone: until then it holds its room."""
+        self._over.add(job)
+
+    def others_hold_room(self, job: str) -> bool:
+        """Tell whether pods of other Jobs are on a node, or still leave it."""
+        return any(_holds_room(pod) for name, pod in self._pods.items() if name != job)
 
     async def open(self) -> None:
         """Begin to watch, from before the next object is made."""
@@ -49,8 +57,9 @@ class Pods:
         present = {pod["metadata"]["labels"].get(JOB_LABEL, ""): pod for pod in listed["items"]}
         for job, pod in present.items():
             self._keep(job, pod)
-        for job in self._pods.keys() - present.keys():
+        for job in [job for job in self._pods if job not in present]:
             self._deleted(job)
+        self._over &= self._pods.keys()
         self.wake()
 
     async def changed(self, wait_s: float) -> None:
@@ -104,4 +113,14 @@ class Pods:
             self._pods[job] = pod
 
     def _deleted(self, job: str) -> None:
-        self._pods[job]["metadata"].setdefault("deletionTimestamp", "now")
+        if job in self._over:
+            self._over.discard(job)
+            del self._pods[job]
+        else:
+            self._pods[job]["metadata"]["deletionTimestamp"] = GONE
+
+
+def _holds_room(pod: Object) -> bool:
+    ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+    gone = pod["metadata"].get("deletionTimestamp") == GONE
+    return not ended and not gone and bool(pod["spec"].get("nodeName"))

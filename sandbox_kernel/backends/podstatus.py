@@ -142,6 +142,8 @@ def _scheduling(status: Object) -> Status:
     return Waiting()
 
 
+#: Troubles that other sandboxes of ours may be the cause of.
+NO_ROOM = ("Unschedulable", "QuotaExceeded")
 #: Events about a pod that waits, which its status does not tell.
 _POD_EVENTS = {
     "FailedCreatePodSandBox": "Does the node have the handler of the runtime class? See KubernetesBackend.runtime_class.",
