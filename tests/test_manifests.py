@@ -26,11 +26,11 @@ LIMITS = Limits(
     memory_mib=512, cpu_millis=500, processes=50, open_files=1024, disk_mib=100, output_bytes=1 << 20, start_s=60.0
 )
 REQUEST = Request("0a1b2c3d4e", 7, LIMITS, 30.0)
-SOURCES = {"wire.py": "# the words\n", "__init__.py": ""}
-GUEST_NAME = "sandbox-guest-" + hashlib.sha256(b'[["__init__.py", ""], ["wire.py", "# the words\\n"]]').hexdigest()[:16]
+GUEST = b"an archive"
+GUEST_NAME = "sandbox-guest-" + hashlib.sha256(b"an archive").hexdigest()[:16]
 
 BOOT = (
-    "import sys; sys.path.insert(0, '/opt/sandbox-kernel'); "
+    "import sys; sys.path.insert(0, '/opt/sandbox-kernel/guest.zip'); "
     "from _sandbox_guest.__main__ import main; sys.exit(main(sys.argv[1]))"
 )
 GUEST_SETTINGS = {
@@ -89,7 +89,7 @@ JOB: Object = {
                             "capabilities": {"drop": ["ALL"]},
                         },
                         "volumeMounts": [
-                            {"name": "guest", "mountPath": "/opt/sandbox-kernel/_sandbox_guest", "readOnly": True},
+                            {"name": "guest", "mountPath": "/opt/sandbox-kernel", "readOnly": True},
                             {"name": "mailbox", "mountPath": "/mailbox", "readOnly": True},
                             {"name": "home", "mountPath": "/home/sandbox"},
                             {"name": "tmp", "mountPath": "/tmp"},
@@ -113,7 +113,7 @@ OWNER = {"apiVersion": "batch/v1", "kind": "Job", "name": "sandbox-0a1b2c3d4e-7"
 
 def test_the_job() -> None:
     """A Job is a hardened pod of one container, bounded in everything, with an optional mailbox."""
-    assert manifests.job(REQUEST, PodSettings(image="python:3.11-slim"), SOURCES) == JOB
+    assert manifests.job(REQUEST, PodSettings(image="python:3.11-slim"), GUEST) == JOB
 
 
 def test_the_job_with_every_setting() -> None:
@@ -156,7 +156,7 @@ def test_the_job_with_every_setting() -> None:
         {"name": "TOKEN_FREE", "value": "1"},
     ]
     container["resources"]["requests"].update(cpu="50m", memory="128Mi")
-    assert manifests.job(REQUEST, settings, SOURCES) == expected
+    assert manifests.job(REQUEST, settings, GUEST) == expected
 
 
 # -- state that is carried ---------------------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ def add_volume(job: Object, volume: Object, mount: Object) -> None:
 def test_the_first_job_of_a_session() -> None:
     """Where nothing is to be loaded yet the guest is told how to carry out, there is time to, and no volume more."""
     request = replace(CARRY, snapshot=None)
-    assert manifests.job(request, PodSettings(image="python:3.11-slim"), SOURCES) == carry_job(carry_settings())
+    assert manifests.job(request, PodSettings(image="python:3.11-slim"), GUEST) == carry_job(carry_settings())
 
 
 def test_the_job_with_state() -> None:
@@ -228,14 +228,14 @@ def test_the_job_with_state() -> None:
         {"name": "parts", "mountPath": "/opt/sandbox-parts", "readOnly": True},
     )
     settings = PodSettings(image="python:3.11-slim", inline_mib=0.5)
-    assert manifests.job(replace(CARRY, anew=True), settings, SOURCES) == expected
+    assert manifests.job(replace(CARRY, anew=True), settings, GUEST) == expected
 
 
 def test_the_job_with_its_state_in_it() -> None:
     """State that is small is in the guest's settings; no volume brings any."""
     inline = {HEAD: base64.b64encode(b"head").decode(), SMALL: ""}
     expected = carry_job({**carry_settings(head=[HEAD, 4]), "inline": inline})
-    made = manifests.job(CARRY, PodSettings(image="python:3.11-slim"), SOURCES, {HEAD: b"head", SMALL: b""})
+    made = manifests.job(CARRY, PodSettings(image="python:3.11-slim"), GUEST, {HEAD: b"head", SMALL: b""})
     assert made == expected
 
 
@@ -243,7 +243,7 @@ def test_the_largest_state_in_a_job_is_one_argument() -> None:
     """Linux takes 128 KiB in one argument."""
     inline = {f"{number:064d}": b"x" for number in range(manifests.INLINE_BYTES)}
     state = {HEAD: b"x" * manifests.INLINE_BYTES}
-    sizes = [len(argument) for argument in _command(manifests.job(CARRY, PodSettings(image="i"), SOURCES, state))]
+    sizes = [len(argument) for argument in _command(manifests.job(CARRY, PodSettings(image="i"), GUEST, state))]
     assert max(sizes) < 128 * 1024
     assert manifests.fits_inline(state)
     assert not manifests.fits_inline({HEAD: b"x" * (manifests.INLINE_BYTES + 1)})
@@ -259,13 +259,13 @@ def _command(job: Object) -> list[str]:
 def test_the_job_of_a_standby(mode: str) -> None:
     """What waits for its cell leaves by itself after start and waiting; the deadlines have room for those and the cell."""
     cold = replace(CARRY if mode == "carry" else REQUEST, snapshot=None)
-    expected = manifests.job(cold, PodSettings(image="i"), SOURCES)
+    expected = manifests.job(cold, PodSettings(image="i"), GUEST)
     settings = json.loads(_command(expected)[-1])
     assert settings["idle_s"] == 60.0
     _command(expected)[-1] = json.dumps({**settings, "idle_s": 660.0})
     expected["spec"]["activeDeadlineSeconds"] += 600
     expected["spec"]["template"]["spec"]["activeDeadlineSeconds"] += 600
-    assert manifests.job(replace(cold, idle_s=600.0), PodSettings(image="i"), SOURCES) == expected
+    assert manifests.job(replace(cold, idle_s=600.0), PodSettings(image="i"), GUEST) == expected
 
 
 @pytest.mark.parametrize("timeout_s", [0.5, 300.0, None])
@@ -273,7 +273,7 @@ def test_the_job_of_a_standby(mode: str) -> None:
 def test_who_ends_a_standby_first(idle_s: float, timeout_s: float | None) -> None:
     """We, then the guest, then the pod's deadline, which also leaves a cell that comes last all its time, then the Job's."""
     request = replace(CARRY, idle_s=idle_s, timeout_s=timeout_s)
-    spec = manifests.job(request, PodSettings(image="i"), SOURCES)["spec"]
+    spec = manifests.job(request, PodSettings(image="i"), GUEST)["spec"]
     pod_s = spec["template"]["spec"]["activeDeadlineSeconds"]
     guest_s = json.loads(_command({"spec": spec})[-1])["idle_s"]
     start_s = request.limits.start_s
@@ -294,7 +294,7 @@ def test_the_job_with_a_workspace() -> None:
     security = expected["spec"]["template"]["spec"]["securityContext"]
     security.update(fsGroup=65534, fsGroupChangePolicy="OnRootMismatch")
     request = replace(CARRY, place="parts-0f", dropped=(SMALL,))
-    assert manifests.job(request, PodSettings(image="python:3.11-slim", workspace="disk"), SOURCES) == expected
+    assert manifests.job(request, PodSettings(image="python:3.11-slim", workspace="disk"), GUEST) == expected
 
 
 def test_the_sweep() -> None:
@@ -392,7 +392,7 @@ def test_deadlines_leave_time_to_carry_out() -> None:
 def test_the_longest_deadlines_are_admitted() -> None:
     """A cell without a timeout on a node pool that grows for an hour stays within what deploy/ admits, ahead or not."""
     request = replace(CARRY, timeout_s=None, limits=replace(LIMITS, start_s=3600.0), idle_s=3600.0)
-    spec = manifests.job(request, PodSettings(image="i"), SOURCES)["spec"]
+    spec = manifests.job(request, PodSettings(image="i"), GUEST)["spec"]
     assert spec["template"]["spec"]["activeDeadlineSeconds"] <= 90_600
     assert spec["activeDeadlineSeconds"] <= 94_200
 
@@ -403,13 +403,13 @@ def test_the_longest_deadlines_are_admitted() -> None:
 def test_our_labels_win() -> None:
     """A site cannot give a Job a label that makes it look like another session's."""
     labels = {"sandbox-kernel/session": "other", "app.kubernetes.io/managed-by": "other"}
-    assert manifests.job(REQUEST, PodSettings(image="python:3.11-slim", labels=labels), SOURCES) == JOB
+    assert manifests.job(REQUEST, PodSettings(image="python:3.11-slim", labels=labels), GUEST) == JOB
 
 
 def test_requests_do_not_exceed_limits() -> None:
     """A site's request over the cell's limit is cut to it: the apiserver refuses such pods."""
     settings = PodSettings(image="i", cpu_request_millis=2000, memory_request_mib=4096)
-    made = manifests.job(REQUEST, settings, SOURCES)["spec"]["template"]["spec"]["containers"][0]["resources"]
+    made = manifests.job(REQUEST, settings, GUEST)["spec"]["template"]["spec"]["containers"][0]["resources"]
     assert made["requests"] == {"cpu": "500m", "memory": "512Mi", "ephemeral-storage": "64Mi"}
 
 
@@ -425,14 +425,14 @@ def test_requests_do_not_exceed_limits() -> None:
 def test_deadlines_come_after_our_own_timers(start_s: float, timeout_s: float | None, expected: int) -> None:
     """The pod's deadline is the start's, the cell's and a grace, in whole seconds, never early; the Job a minute later."""
     request = Request("a", 1, Limits(start_s=start_s), timeout_s)
-    spec = manifests.job(request, PodSettings(image="i"), SOURCES)["spec"]
+    spec = manifests.job(request, PodSettings(image="i"), GUEST)["spec"]
     assert spec["template"]["spec"]["activeDeadlineSeconds"] == expected
     assert spec["activeDeadlineSeconds"] == expected + 60
     assert expected >= start_s + (timeout_s or 0) + 30
 
 
 def test_the_guests_config_map() -> None:
-    """The guest is an immutable ConfigMap of plain files, named by their content, owned by the Job."""
+    """The guest is an immutable ConfigMap with an archive, named by its content, owned by the Job."""
     expected = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -442,19 +442,14 @@ def test_the_guests_config_map() -> None:
             "ownerReferences": [OWNER],
         },
         "immutable": True,
-        "data": SOURCES,
+        "binaryData": {"guest.zip": base64.b64encode(GUEST).decode()},
     }
-    assert configmaps.guest_config_map(SOURCES, CREATED) == expected
+    assert configmaps.guest_config_map(GUEST, CREATED) == expected
 
 
 def test_the_guests_name_follows_its_content() -> None:
-    """Another content or another file name is another ConfigMap; the order of the files is not."""
-    names = [
-        configmaps.guest_config_map_name(sources)
-        for sources in (SOURCES, {**SOURCES, "wire.py": "x"}, {"wire2.py": "# the words\n", "__init__.py": ""}, {"a": ""})
-    ]
-    assert len(set(names)) == len(names)
-    assert configmaps.guest_config_map_name(dict(reversed(SOURCES.items()))) == GUEST_NAME
+    """Another content is another ConfigMap."""
+    assert configmaps.guest_config_map_name(GUEST) == GUEST_NAME != configmaps.guest_config_map_name(b"another")
 
 
 def test_the_mailbox() -> None:
@@ -496,25 +491,25 @@ def test_names_fit() -> None:
 def test_builders_share_nothing() -> None:
     """What is done to one object does not change the next, nor the settings."""
     settings = PodSettings(image="python:3.11-slim", labels={}, annotations={}, environment={})
-    made = manifests.job(REQUEST, settings, SOURCES)
+    made = manifests.job(REQUEST, settings, GUEST)
     made["spec"]["template"]["spec"]["containers"][0]["env"].clear()
     made["metadata"]["labels"]["x"] = "y"
     made["metadata"]["annotations"]["x"] = "y"
-    guest = configmaps.guest_config_map(SOURCES, CREATED)
-    guest["data"].clear()
+    guest = configmaps.guest_config_map(GUEST, CREATED)
+    guest["binaryData"].clear()
     guest["metadata"]["labels"].clear()
-    assert manifests.job(REQUEST, settings, SOURCES) == JOB
-    assert configmaps.guest_config_map(SOURCES, CREATED)["data"] == SOURCES
+    assert manifests.job(REQUEST, settings, GUEST) == JOB
+    assert configmaps.guest_config_map(GUEST, CREATED)["binaryData"]
 
 
 def test_every_object_is_json() -> None:
     """What is made can be sent as it is."""
     for made in (
-        manifests.job(REQUEST, PodSettings(image="i"), SOURCES),
-        configmaps.guest_config_map(SOURCES, CREATED),
+        manifests.job(REQUEST, PodSettings(image="i"), GUEST),
+        configmaps.guest_config_map(GUEST, CREATED),
         configmaps.mail_config_map(b"x", CREATED),
         *configmaps.state_config_maps(PARTS, CREATED),
-        manifests.job(CARRY, PodSettings(image="i"), SOURCES),
+        manifests.job(CARRY, PodSettings(image="i"), GUEST),
         manifests.sweep_job("p", PodSettings(image="i", workspace="w")),
     ):
         assert json.loads(json.dumps(made)) == made

@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+GUEST_FILE = "guest.zip"
 SESSION_LABEL = "sandbox-kernel/session"
 MANAGED_BY = {"app.kubernetes.io/managed-by": "sandbox-kernel"}
 
@@ -25,10 +26,9 @@ MAIL_KEPT = 3
 PART_ALONE_BYTES = 128 * 1024
 
 
-def guest_config_map_name(sources: Mapping[str, str]) -> str:
+def guest_config_map_name(guest: bytes) -> str:
     """Return the name that the guest's content gives its ConfigMap."""
-    digest = hashlib.sha256(json.dumps(sorted(sources.items())).encode()).hexdigest()
-    return f"sandbox-guest-{digest[:16]}"
+    return f"sandbox-guest-{hashlib.sha256(guest).hexdigest()[:16]}"
 
 
 def owner(job: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,18 +41,18 @@ def owner(job: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def guest_config_map(sources: Mapping[str, str], job: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the ConfigMap that holds the guest: file name to source."""
+def guest_config_map(guest: bytes, job: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ConfigMap that holds the guest, an archive."""
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {
-            "name": guest_config_map_name(sources),
+            "name": guest_config_map_name(guest),
             "labels": dict(MANAGED_BY),
             "ownerReferences": [owner(job)],
         },
         "immutable": True,
-        "data": dict(sources),
+        "binaryData": {GUEST_FILE: base64.b64encode(guest).decode("ascii")},
     }
 
 

@@ -73,7 +73,7 @@ class JobSandbox:
         self._request = request
         self.job: dict[str, Any] | None = None
         self._log: Any = None
-        self._mounted = Mounted(cluster, {}, {}, request.session)
+        self._mounted = Mounted(cluster, b"", {}, request.session)
         #: Names of the ConfigMaps that its pod mounts, but for the mailbox.
         self.shares: frozenset[str] = frozenset()
         self._carried_out = False

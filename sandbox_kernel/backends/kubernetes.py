@@ -13,13 +13,14 @@ from traitlets.config import LoggingConfigurable
 from ..errors import BackendUnavailable, ConfigurationError, SandboxError, StateUnusable
 from ..limits import MIB, Limits
 from ..processes import Processes
-from ..shipped import guest_sources
+from ..shipped import guest_archive
 from . import janitor, manifests
 from .base import Check, Request, Sandbox
 from .cluster import ApiError, Cluster, translated
 from .handover import Handover
 from .job import JobSandbox
 from .mounted import Mounted, read_parts
+from .oci import GUEST_PACKAGE
 from .pods import Pods
 
 #: Labels the pods of one backend, for its watch.
@@ -125,7 +126,6 @@ class KubernetesBackend(LoggingConfigurable):
         self._sandboxes: set[JobSandbox] = set()
         self._handover = Handover(lambda: self.ttl_s, self.log)
         self._places: set[str] = set()
-        self._sources = guest_sources()
         self._opening = asyncio.Lock()
         self._telling = asyncio.Lock()
         self._told: frozenset[str] = frozenset()
@@ -161,7 +161,8 @@ class KubernetesBackend(LoggingConfigurable):
         self._check_size(request)
         parts = await asyncio.to_thread(read_parts, request)
         inline = parts if manifests.fits_inline(parts) else {}
-        body = manifests.job(request, self.pod_settings(), self._sources, inline)
+        guest = await _guest()
+        body = manifests.job(request, self.pod_settings(), guest, inline)
         cluster, pods = await self._open()
         sandbox = JobSandbox(cluster, pods, request, self.patience_s, self._forget, self._handover.keep)
         self._sandboxes.add(sandbox)
@@ -169,7 +170,7 @@ class KubernetesBackend(LoggingConfigurable):
             await self._bequeath(cluster)
             last = self._handover.last(request.session)
             known = last.shares if last is not None else ()
-            mounted = Mounted(cluster, self._sources, {} if inline else parts, request.session, known)
+            mounted = Mounted(cluster, guest, {} if inline else parts, request.session, known)
             await sandbox.start(body, mounted, last)
         except BaseException as error:
             await asyncio.shield(sandbox.close())
@@ -230,7 +231,7 @@ class KubernetesBackend(LoggingConfigurable):
             cluster, _ = await self._open()
             await cluster.list("pods", limit="1")
             probe = Request("doctor", 0, Limits(), 1.0)
-            await cluster.try_create("jobs", manifests.job(probe, self.pod_settings(), self._sources))
+            await cluster.try_create("jobs", manifests.job(probe, self.pod_settings(), await _guest()))
         except ApiError as error:
             told = translated(error, "trying whether a sandbox would be admitted", cluster.host)
             return [Check("cluster", False, told.message, told.advice)]
@@ -258,3 +259,8 @@ class KubernetesBackend(LoggingConfigurable):
         self._cluster = self._pods = None
         if self._ours:
             await self._processes.close()
+
+
+async def _guest() -> bytes:
+    """Return the guest. It is compiled once, off the event loop."""
+    return await asyncio.to_thread(guest_archive, manifests.GUEST_ARCHIVE, GUEST_PACKAGE)

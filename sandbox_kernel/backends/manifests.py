@@ -21,11 +21,12 @@ from typing import Any
 
 from ..limits import MIB, Limits
 from .base import Request
-from .configmaps import MANAGED_BY, SESSION_LABEL, guest_config_map_name, state_layout
-from .oci import GUEST, GUEST_PACKAGE, HOME, PARTS, SAVE_S, UID, carry_settings, guest_args, hash_seed
+from .configmaps import GUEST_FILE, MANAGED_BY, SESSION_LABEL, guest_config_map_name, state_layout
+from .oci import GUEST, HOME, PARTS, SAVE_S, UID, carry_settings, guest_args, hash_seed
 
 CONTAINER = "cell"
 MAILBOX = "/mailbox"
+GUEST_ARCHIVE = f"{GUEST}/{GUEST_FILE}"
 #: Changing it makes the kubelet look at the pod, and mount a ConfigMap that has appeared: 0.1 s instead of 45 to 90.
 TOUCH_ANNOTATION = "sandbox-kernel/touch"
 #: For cells without a timeout: nothing runs for ever on somebody's cluster.
@@ -69,7 +70,7 @@ def job_name(request: Request) -> str:
 def sweep_job(place: str, settings: PodSettings) -> dict[str, Any]:
     """Return the Job that empties a runner's folder on the workspace, when it has ended. It goes by its own deadlines."""
     request = Request(place, 0, Limits(), 60.0, place=place)
-    body = job(request, settings, {})
+    body = job(request, settings, b"")
     spec = body["spec"]["template"]["spec"]
     body["metadata"]["name"] = f"sandbox-{place}-sweep"
     spec["volumes"] = [volume for volume in spec["volumes"] if volume["name"] not in ("guest", "mailbox")]
@@ -106,9 +107,7 @@ def pod_deadline_s(request: Request) -> int:
     return int(request.limits.start_s + cell_s + save_s + POD_GRACE_S) + 1
 
 
-def job(
-    request: Request, settings: PodSettings, sources: Mapping[str, str], inline: Mapping[str, bytes] | None = None
-) -> dict[str, Any]:
+def job(request: Request, settings: PodSettings, guest: bytes, inline: Mapping[str, bytes] | None = None) -> dict[str, Any]:
     """Return the Job of one sandbox. ``inline`` are the parts of its state when they are in it, and in no ConfigMap."""
     labels = {**settings.labels, **MANAGED_BY, SESSION_LABEL: request.session}
     annotations = dict(settings.annotations)
@@ -127,15 +126,13 @@ def job(
             "activeDeadlineSeconds": pod_deadline_s(request) + JOB_GRACE_S,
             "template": {
                 "metadata": {"labels": labels, "annotations": annotations},
-                "spec": _pod_spec(request, settings, sources, inline or {}),
+                "spec": _pod_spec(request, settings, guest, inline or {}),
             },
         },
     }
 
 
-def _pod_spec(
-    request: Request, settings: PodSettings, sources: Mapping[str, str], inline: Mapping[str, bytes]
-) -> dict[str, Any]:
+def _pod_spec(request: Request, settings: PodSettings, guest: bytes, inline: Mapping[str, bytes]) -> dict[str, Any]:
     spec: dict[str, Any] = {
         "restartPolicy": "Never",
         "activeDeadlineSeconds": pod_deadline_s(request),
@@ -150,7 +147,7 @@ def _pod_spec(
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_container(request, settings, inline)],
-        "volumes": _volumes(request, settings, sources),
+        "volumes": _volumes(request, settings, guest),
     }
     if inline:
         spec["volumes"] = [volume for volume in spec["volumes"] if volume["name"] != "parts"]
@@ -187,7 +184,7 @@ def _container(request: Request, settings: PodSettings, inline: Mapping[str, byt
         "name": CONTAINER,
         "image": settings.image,
         "imagePullPolicy": settings.image_pull_policy,
-        "command": guest_args(settings.command, guest_settings),
+        "command": guest_args(settings.command, guest_settings, GUEST_ARCHIVE),
         "workingDir": HOME,
         "env": [{"name": name, "value": value} for name, value in environment.items()],
         "resources": {
@@ -209,7 +206,7 @@ def _container(request: Request, settings: PodSettings, inline: Mapping[str, byt
             "capabilities": {"drop": ["ALL"]},
         },
         "volumeMounts": [
-            {"name": "guest", "mountPath": f"{GUEST}/{GUEST_PACKAGE}", "readOnly": True},
+            {"name": "guest", "mountPath": GUEST, "readOnly": True},
             {"name": "mailbox", "mountPath": MAILBOX, "readOnly": True},
             {"name": "home", "mountPath": HOME},
             {"name": "tmp", "mountPath": "/tmp"},
@@ -243,12 +240,12 @@ def _parts_volume(request: Request, settings: PodSettings) -> dict[str, Any]:
     return {"name": "parts", "projected": {"sources": [{"configMap": {"name": name}} for name in names]}}
 
 
-def _volumes(request: Request, settings: PodSettings, sources: Mapping[str, str]) -> list[dict[str, Any]]:
+def _volumes(request: Request, settings: PodSettings, guest: bytes) -> list[dict[str, Any]]:
     # In memory, as locally: the size of an emptyDir on disk is no wall (400 MB went into 64 MiB), and who is over it is
     # evicted seconds later, log and all. This one answers ENOSPC.
     writable = {"medium": "Memory", "sizeLimit": f"{request.limits.disk_mib}Mi"}
     return [
-        {"name": "guest", "configMap": {"name": guest_config_map_name(sources)}},
+        {"name": "guest", "configMap": {"name": guest_config_map_name(guest)}},
         # Optional: the sandbox starts without a cell and gets it when there is one.
         {"name": "mailbox", "configMap": {"name": f"{job_name(request)}-mail", "optional": True}},
         {"name": "home", "emptyDir": writable},

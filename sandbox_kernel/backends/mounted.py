@@ -39,7 +39,7 @@ class Mounted:
     def __init__(
         self,
         cluster: Cluster,
-        sources: Mapping[str, str],
+        guest: bytes,
         state: Mapping[str, bytes],
         session: str,
         known: Collection[str] = (),
@@ -47,11 +47,11 @@ class Mounted:
         """``known`` are the names of those that are likely there."""
         self._cluster = cluster
         #: The guest's is there but for the first Job of all, and it is large to send for nothing.
-        self._known = {*known, configmaps.guest_config_map_name(sources)}
-        self._sources = sources
+        self._known = {*known, configmaps.guest_config_map_name(guest)}
+        self._guest = guest
         self._state = state
         sizes = {digest: len(data) for digest, data in state.items()}
-        self.names = frozenset((configmaps.guest_config_map_name(sources), *configmaps.state_layout(sizes, session)))
+        self.names = frozenset((configmaps.guest_config_map_name(guest), *configmaps.state_layout(sizes, session)))
 
     async def make_new(self, owner: Mapping[str, Any]) -> None:
         """Make those that are not known, before there is a Job of ours: ``owner`` owns them until own()."""
@@ -64,7 +64,7 @@ class Mounted:
         self._known |= self.names
 
     def _bodies(self, job: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return [configmaps.guest_config_map(self._sources, job), *configmaps.state_config_maps(self._state, job)]
+        return [configmaps.guest_config_map(self._guest, job), *configmaps.state_config_maps(self._state, job)]
 
     async def _share(self, body: dict[str, Any]) -> None:
         """Make a Job one of the owners of a ConfigMap. What is likely there is tried first."""

@@ -30,8 +30,16 @@ SAVE_S = 120.0
 PARTS = "/opt/sandbox-parts"
 NEW_PARTS = "/opt/sandbox-new-parts"
 
-#: Puts the shipped guest on the path and starts it; its settings follow as one argument.
-BOOT = f"import sys; sys.path.insert(0, {GUEST!r}); from {GUEST_PACKAGE}.__main__ import main; sys.exit(main(sys.argv[1]))"
+
+def boot(place: str) -> str:
+    """Return the program that puts the guest, shipped to ``place``, on the path and starts it."""
+    return (
+        f"import sys; sys.path.insert(0, {place!r}); from {GUEST_PACKAGE}.__main__ import main; sys.exit(main(sys.argv[1]))"
+    )
+
+
+#: Its settings follow as one argument.
+BOOT = boot(GUEST)
 
 #: The heap of gVisor's own kernel, outside every limit of the guest: full pipes alone reached 3.8 GB without it.
 SENTRY_HEAP = 1024 * MIB
@@ -130,9 +138,9 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def guest_args(python: Sequence[str], settings: Mapping[str, Any]) -> list[str]:
-    """Return the command that starts the guest; ``python`` is the one that starts Python."""
-    return [*python, "-c", BOOT, json.dumps(settings)]
+def guest_args(python: Sequence[str], settings: Mapping[str, Any], place: str = GUEST) -> list[str]:
+    """Return the command that starts the guest, which lies in ``place``; ``python`` is the one that starts Python."""
+    return [*python, "-c", boot(place), json.dumps(settings)]
 
 
 def hash_seed(session: str) -> dict[str, str]:
