@@ -185,7 +185,7 @@ async def test_a_host_that_is_killed_leaves_nothing(cluster: TestCluster) -> Non
 
 
 async def test_the_guest_program_is_shared_and_goes_with_its_last_job(cluster: TestCluster, remote: Runner) -> None:
-    """Two cells at once mount one guest ConfigMap, which both Jobs own."""
+    """Two cells at once mount one guest ConfigMap; both Jobs own the one that owns it, and it stays until both are gone."""
     backend = remote.backend
     assert isinstance(backend, KubernetesBackend)
     limits = remote.limits()
@@ -194,10 +194,16 @@ async def test_the_guest_program_is_shared_and_goes_with_its_last_job(cluster: T
         (name,) = [name for name in cluster.objects("configmaps") if "sandbox-guest-" in name]
         shared = json.loads(cluster.kubectl("get", name, "-o", "json"))
         assert shared["immutable"] is True
-        assert sorted(owner["name"] for owner in shared["metadata"]["ownerReferences"]) == [
-            "sandbox-shared-1",
-            "sandbox-shared-2",
-        ]
+        (between,) = [owner["name"] for owner in shared["metadata"]["ownerReferences"]]
+        owners = json.loads(cluster.kubectl("get", f"configmap/{between}", "-o", "json"))["metadata"]["ownerReferences"]
+        assert sorted(owner["name"] for owner in owners) == ["sandbox-shared-1", "sandbox-shared-2"]
+        await sandboxes[0].close()
+        third = await backend.start(Request("shared", 3, limits, 10.0))
+        sandboxes.append(third)
+        await sandboxes[1].close()
+        wait_until(lambda: cluster.objects("jobs") == ["Job/sandbox-shared-3"], "one is left")
+        assert await anext(third.lines())
+        assert cluster.objects("configmaps").count(name) == 1
     finally:
         for sandbox in sandboxes:
             await sandbox.close()

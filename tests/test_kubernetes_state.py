@@ -349,19 +349,18 @@ async def test_config_maps_that_vanish_are_made_again(
     """The cluster may take a ConfigMap away before the pod has it; the cell then starts later, and starts."""
     await run(session, "x = bytearray(300_000)")
     share_all = JobSandbox._share_all
-    missing: list[str] = []
+    gone: list[str] = []
 
-    async def vanish(sandbox: JobSandbox) -> None:
-        if missing:
-            await share_all(sandbox)
+    async def vanish(sandbox: JobSandbox, *, missing: bool = False) -> None:
+        if gone:
+            await share_all(sandbox, missing=missing)
             return
-        assert sandbox.job is not None
-        missing.extend(body["metadata"]["name"] for body in sandbox._mounted._bodies(sandbox.job))
-        cluster.kubectl("delete", "configmaps", *missing, "--wait=true")
+        gone.extend(sandbox._mounted.names)
+        cluster.kubectl("delete", "configmaps", *gone, "--wait=true")
 
     monkeypatch.setattr(JobSandbox, "_share_all", vanish)
     assert await value(session, "len(x)") == "300000"
-    assert len(missing) == 3
+    assert len(gone) == 3
 
 
 # -- what is left ------------------------------------------------------------------------------------------------------

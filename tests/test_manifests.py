@@ -28,6 +28,8 @@ LIMITS = Limits(
 REQUEST = Request("0a1b2c3d4e", 7, LIMITS, 30.0)
 GUEST = b"an archive"
 GUEST_NAME = "sandbox-guest-" + hashlib.sha256(b"an archive").hexdigest()[:16]
+#: As the apiserver returns it.
+OWNERS = {"metadata": {"name": GUEST_NAME.replace("guest", "owners"), "uid": "of the owners", "resourceVersion": "1"}}
 
 BOOT = (
     "import sys; sys.path.insert(0, '/opt/sandbox-kernel/guest.zip'); "
@@ -431,20 +433,25 @@ def test_deadlines_come_after_our_own_timers(start_s: float, timeout_s: float | 
     assert expected >= start_s + (timeout_s or 0) + 30
 
 
-def test_the_guests_config_map() -> None:
-    """The guest is an immutable ConfigMap with an archive, named by its content, owned by the Job."""
-    expected = {
+def test_the_guests_config_maps() -> None:
+    """The guest is an immutable ConfigMap with an archive; an empty one, which the Jobs own, owns it."""
+    labels = {"app.kubernetes.io/managed-by": "sandbox-kernel"}
+    name = GUEST_NAME.replace("guest", "owners")
+    owners = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {
-            "name": GUEST_NAME,
-            "labels": {"app.kubernetes.io/managed-by": "sandbox-kernel"},
-            "ownerReferences": [OWNER],
-        },
+        "metadata": {"name": name, "labels": labels, "ownerReferences": [OWNER]},
+        "immutable": True,
+    }
+    assert configmaps.guest_owners(GUEST, CREATED) == owners
+    reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": name, "uid": "of the owners"}
+    assert configmaps.guest_config_map(GUEST, OWNERS) == {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": GUEST_NAME, "labels": labels, "ownerReferences": [reference]},
         "immutable": True,
         "binaryData": {"guest.zip": base64.b64encode(GUEST).decode()},
     }
-    assert configmaps.guest_config_map(GUEST, CREATED) == expected
 
 
 def test_the_guests_name_follows_its_content() -> None:
@@ -495,18 +502,19 @@ def test_builders_share_nothing() -> None:
     made["spec"]["template"]["spec"]["containers"][0]["env"].clear()
     made["metadata"]["labels"]["x"] = "y"
     made["metadata"]["annotations"]["x"] = "y"
-    guest = configmaps.guest_config_map(GUEST, CREATED)
+    guest = configmaps.guest_config_map(GUEST, OWNERS)
     guest["binaryData"].clear()
     guest["metadata"]["labels"].clear()
     assert manifests.job(REQUEST, settings, GUEST) == JOB
-    assert configmaps.guest_config_map(GUEST, CREATED)["binaryData"]
+    assert configmaps.guest_config_map(GUEST, OWNERS)["binaryData"]
 
 
 def test_every_object_is_json() -> None:
     """What is made can be sent as it is."""
     for made in (
         manifests.job(REQUEST, PodSettings(image="i"), GUEST),
-        configmaps.guest_config_map(GUEST, CREATED),
+        configmaps.guest_owners(GUEST, CREATED),
+        configmaps.guest_config_map(GUEST, OWNERS),
         configmaps.mail_config_map(b"x", CREATED),
         *configmaps.state_config_maps(PARTS, CREATED),
         manifests.job(CARRY, PodSettings(image="i"), GUEST),

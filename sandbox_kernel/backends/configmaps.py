@@ -1,7 +1,8 @@
 """Pure: the ConfigMaps of a sandbox on Kubernetes: the guest, the mailbox, and the state that comes in.
 
 Each is owned by the Jobs that mount it and goes when the last of them goes. Nothing in one ever changes, but for the mailbox,
-to which messages are added: what is named by its content is made once and shared.
+to which messages are added: what is named by its content is made once and shared. The guest's, which is large, is owned by
+them through a small one: who changes an object's owners has the apiserver read, write and send the whole of it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,16 @@ PART_ALONE_BYTES = 128 * 1024
 
 def guest_config_map_name(guest: bytes) -> str:
     """Return the name that the guest's content gives its ConfigMap."""
-    return f"sandbox-guest-{hashlib.sha256(guest).hexdigest()[:16]}"
+    return f"sandbox-guest-{_digest(guest)}"
+
+
+def guest_owners_name(guest: bytes) -> str:
+    """Return the name of the ConfigMap that owns the guest's."""
+    return f"sandbox-owners-{_digest(guest)}"
+
+
+def _digest(guest: bytes) -> str:
+    return hashlib.sha256(guest).hexdigest()[:16]
 
 
 def owner(job: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,15 +51,30 @@ def owner(job: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def guest_config_map(guest: bytes, job: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the ConfigMap that holds the guest, an archive."""
+def guest_owners(guest: bytes, job: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ConfigMap that owns the guest's, and is owned by the Jobs that mount that. There is nothing in it."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": guest_owners_name(guest),
+            "labels": dict(MANAGED_BY),
+            "ownerReferences": [owner(job)],
+        },
+        "immutable": True,
+    }
+
+
+def guest_config_map(guest: bytes, owners: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ConfigMap that holds the guest, an archive; ``owners`` is guest_owners() as the apiserver returned it."""
+    reference = {key: owners["metadata"][key] for key in ("name", "uid")}
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {
             "name": guest_config_map_name(guest),
             "labels": dict(MANAGED_BY),
-            "ownerReferences": [owner(job)],
+            "ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", **reference}],
         },
         "immutable": True,
         "binaryData": {GUEST_FILE: base64.b64encode(guest).decode("ascii")},

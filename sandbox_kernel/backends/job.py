@@ -102,11 +102,11 @@ class JobSandbox:
         self.job = await asyncio.shield(self._creating)
         await self._share_all()
 
-    async def _share_all(self) -> None:
+    async def _share_all(self, *, missing: bool = False) -> None:
         """Make our Job one of the owners of each ConfigMap that it mounts; make those that are not there."""
         assert self.job is not None
         self.shares = self._mounted.names
-        await self._mounted.own(self.job)
+        await self._mounted.own(self.job, missing=missing)
 
     # -- the wire
 
@@ -192,7 +192,7 @@ class JobSandbox:
             return None  # An event stays for an hour, also of what has long passed.
         trouble = podstatus.read_pod_events(events)
         if trouble is not None and trouble.reason == "FailedMount" and 'configmap "sandbox-' in trouble.message:
-            await self._share_all()
+            await self._share_all(missing=True)
             return None
         return trouble
 

@@ -46,48 +46,57 @@ class Mounted:
     ) -> None:
         """``known`` are the names of those that are likely there."""
         self._cluster = cluster
-        #: The guest's is there but for the first Job of all, and it is large to send for nothing.
-        self._known = {*known, configmaps.guest_config_map_name(guest)}
+        #: That of the guest's owners is there but for the first Job of all.
+        self._known = {*known, configmaps.guest_owners_name(guest)}
         self._guest = guest
         self._state = state
         sizes = {digest: len(data) for digest, data in state.items()}
         self.names = frozenset((configmaps.guest_config_map_name(guest), *configmaps.state_layout(sizes, session)))
 
     async def make_new(self, owner: Mapping[str, Any]) -> None:
-        """Make those that are not known, before there is a Job of ours: ``owner`` owns them until own()."""
-        await _all(self._share(body) for body in self._bodies(owner) if body["metadata"]["name"] not in self._known)
+        """Make those with state that are not known, before there is a Job of ours: ``owner`` owns them until own()."""
+        bodies = configmaps.state_config_maps(self._state, owner)
+        await _all(self._share(body) for body in bodies if body["metadata"]["name"] not in self._known)
         self._known |= self.names
 
-    async def own(self, job: Mapping[str, Any]) -> None:
-        """Make our Job one of the owners of each; make those that are not there."""
-        await _all(self._share(body) for body in self._bodies(job))
+    async def own(self, job: Mapping[str, Any], *, missing: bool = False) -> None:
+        """Make our Job one of the owners of each; make those that are not there. ``missing``: one is known not to be."""
+        state = configmaps.state_config_maps(self._state, job)
+        await _all([self._own_guest(job, missing=missing), *(self._share(body) for body in state)])
         self._known |= self.names
 
-    def _bodies(self, job: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return [configmaps.guest_config_map(self._guest, job), *configmaps.state_config_maps(self._state, job)]
+    async def _own_guest(self, job: Mapping[str, Any], *, missing: bool) -> None:
+        owners, made = await self._share(configmaps.guest_owners(self._guest, job))
+        if not (made or missing):
+            return  # Whoever made it makes the guest's.
+        if "uid" not in owners["metadata"]:  # The answer to our request was lost, and we may not look.
+            owners = await self._add_owners(configmaps.guest_owners(self._guest, job))
+        await self._share(configmaps.guest_config_map(self._guest, owners))
 
-    async def _share(self, body: dict[str, Any]) -> None:
-        """Make a Job one of the owners of a ConfigMap. What is likely there is tried first."""
+    async def _share(self, body: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+        """Add owners to a ConfigMap, or make it; what is likely is tried first. Returns it, and whether it was made."""
         new = body["metadata"]["name"] not in self._known
-        owners = {"metadata": {"ownerReferences": body["metadata"]["ownerReferences"]}}
         for attempt in range(TRIES):
             try:
                 if attempt > 0 or not new:
-                    await self._cluster.patch("configmaps", body["metadata"]["name"], owners)
-                    return
+                    return await self._add_owners(body), False
             except ApiError as error:
                 if error.status != 404:
                     raise
             try:
-                await self._cluster.create("configmaps", body)
-                return
+                return await self._cluster.create("configmaps", body), True
             except ApiError as error:
                 if error.status != 409 or attempt == TRIES - 1:
                     raise
+        raise AssertionError  # the last attempt returns or raises
+
+    async def _add_owners(self, body: dict[str, Any]) -> dict[str, Any]:
+        owners = {"metadata": {"ownerReferences": body["metadata"]["ownerReferences"]}}
+        return await self._cluster.patch("configmaps", body["metadata"]["name"], owners)
 
 
-async def _all(calls: Iterable[Coroutine[Any, Any, None]]) -> None:
+async def _all(calls: Iterable[Coroutine[Any, Any, object]]) -> None:
     """Do all of them at once; raise the first of what went wrong, when all are done."""
     for problem in await asyncio.gather(*calls, return_exceptions=True):
-        if problem is not None:
+        if isinstance(problem, BaseException):
             raise problem

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import on_machine
-from report import machine, phases, plot
+from report import machine, p, phases, plot
 
 from sandbox_kernel.text import table
 
@@ -70,6 +70,8 @@ def cluster(samples: int) -> None:
         theirs = whole["ADK GkeCodeExecutor"]
         print("Of ADK's time:", _words({way: value / theirs for way, value in whole.items()}, ".2f"))
         print(f"API requests for a cell: {requests:g}")
+        arrived = on_cluster.prints(options)
+        print(f"print to IOPub: p50 {p(arrived, 0.5):.3f} s, p95 {p(arrived, 0.95):.3f} s of {len(arrived)}")
         rows = []
         for at_once in (20, 100):
             rates = asyncio.run(on_cluster.throughput(options, theirs_is, at_once))

@@ -9,11 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import on_machine
+import pytest
 from google.adk.code_executors.code_execution_utils import CodeExecutionInput
 from google.adk.code_executors.gke_code_executor import GkeCodeExecutor
 
@@ -136,6 +142,17 @@ async def latency(options: Sequence[str], theirs_is: str, samples: int) -> tuple
         for runner in runners.values():
             await runner.close()
     return found, sorted(requests)[len(requests) // 2]
+
+
+def prints(options: Sequence[str]) -> list[float]:
+    """Return the seconds from each print in a cell of a notebook to its message on IOPub."""
+    with tempfile.TemporaryDirectory() as prefix, pytest.MonkeyPatch.context() as patch:
+        command = [sys.executable, "-m", "sandbox_kernel.cli", "install", "--backend=kubernetes", f"--prefix={prefix}"]
+        subprocess.run([*command, *options[1:]], check=True, capture_output=True)
+        patch.setenv("JUPYTER_PATH", str(Path(prefix) / "share" / "jupyter"))
+        with on_machine.running("sandbox-kubernetes", defaultdict(list)) as client:
+            on_machine.run(client, CELL)
+            return on_machine.prints(client)
 
 
 async def throughput(options: Sequence[str], theirs_is: str, at_once: int) -> dict[str, float]:

@@ -21,6 +21,8 @@ from nbclient import NotebookClient
 CELL = 'print("hi")'
 MEGABYTES = 20
 FLOOD = f"for _ in range({MEGABYTES * 10_000}):\n    print('x' * 99)"
+PRINTS = 30
+CLOCK = f"import time\nfor _ in range({PRINTS}):\n    print(time.time())\n    time.sleep(0.25)"
 PACKAGES = "import numpy, pandas, matplotlib.pyplot"
 KERNELS = {"ours": "sandbox-local", "ours, preloaded": "sandbox-preloaded", "ipykernel": "python3"}
 Found = dict[str, list[float]]
@@ -77,6 +79,21 @@ def run(client: BlockingKernelClient, code: str) -> tuple[float, float]:
     return (first or [done])[0] - began, done - began
 
 
+def prints(client: BlockingKernelClient) -> list[float]:
+    """Return the seconds from each print in a cell, which prints the time, to its message on IOPub."""
+    found: list[float] = []
+
+    def take(message: dict[str, Any]) -> None:
+        now = time.time()
+        if message["msg_type"] == "stream":
+            found.extend(now - float(line) for line in message["content"]["text"].split())
+
+    reply = client.execute_interactive(CLOCK, output_hook=take, timeout=600)
+    assert reply["content"]["status"] == "ok", reply["content"]
+    assert len(found) == PRINTS
+    return found
+
+
 def measure(samples: int, starts: int) -> dict[str, Found]:
     """Return for each kernel: start, round trip, first output, and megabytes of prints a second."""
     found: dict[str, Found] = {way: defaultdict(list) for way in KERNELS}
@@ -98,6 +115,7 @@ def measure(samples: int, starts: int) -> dict[str, Found]:
                     found[way]["first output"].append(first_s)
                     found[way]["round trip"].append(whole_s)
                     time.sleep(1.0)  # Somebody reads what is there; the next sandbox comes meanwhile.
+                found[way]["print to IOPub"] += prints(client)
                 for _ in range(3):
                     found[way]["20 MB of prints"].append(run(client, FLOOD)[1])
     return found
