@@ -57,6 +57,18 @@ async def test_a_timeout_of_one_run_counts_for_that_run(executor: SandboxExecuto
     assert slow.error.name == "CellTimeout"
 
 
+async def test_a_pool_is_there_when_it_is_said_to_be(options: list[str]) -> None:
+    """After standing_by() as many sandboxes wait as the setting says, and each of as many snippets gets one of them."""
+    async with SandboxExecutor(config=settings.from_options([*options, "--Runner.standby=2"])) as executor:
+        await executor.standing_by()
+        assert executor._session is not None
+        waiting = {standby.starting.result() for standby in executor._session._standbys._waiting if standby.ready}
+        assert len(waiting) == 2
+        results = await asyncio.gather(*(executor.run("print(1)") for _ in range(2)))
+        assert [result.stdout for result in results] == ["1\n", "1\n"]
+        assert all(conversation.ahead for conversation in waiting)
+
+
 async def test_a_cancelled_run_ends_its_snippet(executor: SandboxExecutor) -> None:
     """Cancelling the call ends the sandbox; the check after each test sees that nothing is left."""
     started = asyncio.Event()

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from guests import Guest, Said, run
 
-from sandbox_kernel.guest import wire
+from sandbox_kernel.guest import mailbox, wire
 
 
 def _wait_gone(processes: list[psutil.Process]) -> None:
@@ -50,6 +50,20 @@ def test_end_of_stdin(code: str | None, tmp_path: Path) -> None:
         assert not guest.rest().of(wire.Finished)
         assert guest.status == 0
         _wait_gone(left)
+
+
+def test_how_often_a_mailbox_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Often while somebody works, seldom in a sandbox that has waited for long; a message makes it often again."""
+    clock = [100.0]
+    monkeypatch.setattr(mailbox.time, "monotonic", lambda: clock[0])
+    box = mailbox.DirectoryMailbox(str(tmp_path))
+    pauses = []
+    for clock[0] in (100.0, 102.9, 103.0, 129.9, 130.0, 4000.0):
+        pauses.append(box.wait_s)
+    assert pauses == [0.01, 0.01, 0.02, 0.02, 0.05, 0.05]
+    (tmp_path / "0.json").write_bytes(b"x")
+    assert box.take() == [b"x"]
+    assert box.wait_s == 0.01
 
 
 def test_directory_mailbox(tmp_path: Path) -> None:

@@ -61,6 +61,12 @@ class SandboxExecutor:
         assert isinstance(opened, LastingSession)
         return AgentSession(self._runner, opened)
 
+    async def standing_by(self) -> None:
+        """Return when the sandboxes that ``standby`` says are started ahead wait for a snippet, or will not be had."""
+        session = self._open()
+        session.prepare()
+        await session.standing_by()
+
     async def interrupt(self) -> None:
         """Raise KeyboardInterrupt in all snippets that run now, and end those that go on; the outcome is ``interrupted``."""
         if self._session is not None:
@@ -108,6 +114,10 @@ class SyncSandboxExecutor:
             return self._executor.session()
 
         return SyncAgentSession(self._portal, self._portal.call(begin()))
+
+    def standing_by(self) -> None:
+        """See :meth:`SandboxExecutor.standing_by`."""
+        self._portal.call(self._executor.standing_by())
 
     def interrupt(self) -> None:
         """See :meth:`SandboxExecutor.interrupt`."""
