@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from .backends.base import Backend, Request, Sandbox
-from .errors import GO_BACK, GuestProtocolError, SandboxError, StateUnusable
+from .errors import GO_BACK, GuestProtocolError, SandboxError, SandboxLost, SandboxRefused, StateUnusable
 from .guest import frames, wire
 from .limits import MIB
 
@@ -143,6 +143,11 @@ class Conversation:
             if self._queue is queue:  # Another cell may have come meanwhile.
                 self._detach()
 
+    async def hang_up(self) -> None:
+        """Let the iteration of attach() end, of which nothing more is wanted; the sandbox goes on."""
+        if self._queue is not None:
+            await self._queue.put(None)
+
     def _detach(self) -> None:
         queue, self._queue = self._queue, None
         if queue is not None:
@@ -177,10 +182,24 @@ class Conversation:
             ended.cancel()
             self.elsewhere = before
 
+    async def without_trailer(self, wall_s: float, *, delivered: bool, started: bool) -> wire.Finished:
+        """Return how a cell ended whose guest did not say it. Raises SandboxRefused or SandboxLost when that is not known."""
+        assert self.sandbox is not None
+        ending = await self.sandbox.ending()
+        if not delivered:
+            raise SandboxRefused(ending.reason)
+        if not started or ending.outcome in ("lost", "refused"):
+            raise SandboxLost(ending.reason)
+        return wire.Finished(ending.outcome, ending.exit_status, wall_s, reason=ending.reason)
+
     @property
     def problem(self) -> SandboxError | None:
         """What was wrong with what it said, or why it said nothing."""
         return self._problem
+
+    def waiting_for(self) -> str:
+        """Say in a sentence what keeps it from being ready; nothing when there is no sandbox to ask."""
+        return "" if self.sandbox is None else self.sandbox.waiting_for()
 
     def frames(self) -> int:
         """Return the number of the next frame."""

@@ -104,9 +104,9 @@ class LastingSession(GoesBack):
             self._abandon(waiting)
             return None
         try:
-            conversation = await waiting
+            conversation = await asyncio.shield(waiting)
         except asyncio.CancelledError:
-            self._abandon(waiting)
+            self._next = waiting  # For the next cell.
             raise
         except SandboxError as error:
             if isinstance(error, StateUnusable) and error.damaged:
@@ -197,6 +197,9 @@ class LastingSession(GoesBack):
     def _ended(self, execution: Execution) -> None:
         self._running.discard(execution)
         if execution.conversation is None:
+            if not execution.called_off and self._next is not None and not self._turn.locked():
+                waiting, self._next = self._next, None  # It was waited for long enough.
+                self._abandon(waiting)
             return
         task = asyncio.ensure_future(self._settle(execution, execution.conversation))
         self._settling[task] = execution.conversation
@@ -205,7 +208,9 @@ class LastingSession(GoesBack):
     async def _settle(self, execution: Execution, conversation: Conversation) -> None:
         """Take the state after a cell, or let go of the sandbox: then the next cell starts from the head again."""
         try:
-            if execution.finished is None or not execution.finished.lives or conversation.killed or self._closed:
+            if execution.called_off and conversation.ahead and self._is_whole(conversation):
+                self._next = asyncio.ensure_future(at_once(conversation))
+            elif execution.finished is None or not execution.finished.lives or conversation.killed or self._closed:
                 self.outlines.go(self._history.head)
                 self._lose_unsaved()
                 self._close_later(conversation)
@@ -217,6 +222,9 @@ class LastingSession(GoesBack):
                 await self._keep(execution, conversation)
         finally:
             self._turn.release()
+
+    def _is_whole(self, conversation: Conversation) -> bool:
+        return self.mode == "exact" and not (conversation.ended or conversation.killed or self._closed)
 
     async def _keep(self, execution: Execution, conversation: Conversation) -> None:
         label = execution.label
