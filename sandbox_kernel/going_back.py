@@ -27,6 +27,7 @@ class GoesBack(Session):
     _unsaved: list[Execution]
     _anew: bool
     _touched: Execution | None
+    _settling: dict[asyncio.Task[None], Conversation]
     moved: Callable[[Point | None], None]
     tell: Callable[[str], None]
 
@@ -38,6 +39,20 @@ class GoesBack(Session):
 
     @abstractmethod
     def _abandon(self, waiting: asyncio.Task[Conversation]) -> None: ...
+
+    def _waits_again(self, conversation: Conversation) -> bool:
+        """Whether a sandbox that a cell was called off from is what it was: the next cell's, the session in it."""
+        good = not (conversation.ended or conversation.killed or self._closed)
+        return good and conversation.ahead and self.mode == "exact"
+
+    async def _look(self, what: str, subject: str) -> str | None:
+        """Ask the sandbox in which the session goes on, when it is there."""
+        if self._next is None and self._settling:
+            await asyncio.wait(self._settling)
+        conversation = await asyncio.shield(self._next) if self._next is not None else None
+        if conversation is None or not await conversation.wait_ready(conversation.request.limits.start_s) or self._running:
+            return None
+        return await conversation.look(what, subject)
 
     async def _replace(self, old: Conversation, held: list[Execution]) -> None:
         """Close a sandbox that was saved when the next one runs; where that cannot be had the session goes on in the old."""

@@ -222,16 +222,16 @@ class SandboxKernel(CommHandlers, Answers):
         self.session.send(stream, "interrupt_reply", {"status": "ok"}, parent, ident=ident)
 
     def _interrupt_soon(self) -> None:
-        session = self._sandbox_session
-        if self._main_loop is not None and session is not None:
-            asyncio.run_coroutine_threadsafe(self._interrupt(session), self._main_loop)
+        # The session is looked for there: the first cell may be opening it now.
+        asyncio.run_coroutine_threadsafe(self._interrupt(), self._main_loop or self.io_loop.asyncio_loop)
 
-    async def _interrupt(self, session: Session) -> None:
+    async def _interrupt(self) -> None:
         if self._questions is not None:
             self._questions.close()
         if self._pace is not None:
             self._pace.hurry()
-        await session.interrupt()
+        if self._sandbox_session is not None:
+            await self._sandbox_session.interrupt()
 
     async def do_shutdown(self, restart: bool) -> dict[str, Any]:
         """End what runs and leave nothing. Comes on the control thread."""

@@ -208,7 +208,7 @@ class LastingSession(GoesBack):
     async def _settle(self, execution: Execution, conversation: Conversation) -> None:
         """Take the state after a cell, or let go of the sandbox: then the next cell starts from the head again."""
         try:
-            if execution.called_off and conversation.ahead and self._is_whole(conversation):
+            if execution.called_off and self._waits_again(conversation):
                 self._next = asyncio.ensure_future(at_once(conversation))
             elif execution.finished is None or not execution.finished.lives or conversation.killed or self._closed:
                 self.outlines.go(self._history.head)
@@ -222,9 +222,6 @@ class LastingSession(GoesBack):
                 await self._keep(execution, conversation)
         finally:
             self._turn.release()
-
-    def _is_whole(self, conversation: Conversation) -> bool:
-        return self.mode == "exact" and not (conversation.ended or conversation.killed or self._closed)
 
     async def _keep(self, execution: Execution, conversation: Conversation) -> None:
         label = execution.label
@@ -320,6 +317,13 @@ class LastingSession(GoesBack):
             if self._next is None:
                 return []
             return await (await self._next).names()
+
+    async def look(self, what: str, subject: str, within_s: float) -> str | None:
+        """See :class:`.session.Session`."""
+        if self.mode == "exact" and not self._running:
+            with contextlib.suppress(asyncio.TimeoutError, SandboxError):
+                return await asyncio.wait_for(self._look(what, subject), within_s)
+        return None
 
     async def settled(self) -> None:
         """Return when the state of the last cell has been taken."""
