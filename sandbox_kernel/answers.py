@@ -217,14 +217,18 @@ class Answers(Kernel):
             return None if text is None or len(text) > MIB else json.loads(text)
         return None
 
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        """Return the main loop."""
+        loop: asyncio.AbstractEventLoop = self.io_loop.asyncio_loop  # type: ignore[attr-defined]
+        return loop
+
     async def _ask_jedi(self, do: str, source: tuple[str, int, int], within_s: float, *, of_modules: bool = False) -> Any:
         """Return jedi's answer, which is asked in the main loop; None when there is none in time.
 
         ``of_modules``: it is about what can be imported, of which jedi knows the host's alone.
         """
-        loop: asyncio.AbstractEventLoop = self.io_loop.asyncio_loop  # type: ignore[attr-defined]
         answer = self._jedi_answer(do, source, within_s, of_modules=of_modules)
-        asking = asyncio.run_coroutine_threadsafe(answer, loop)
+        asking = asyncio.run_coroutine_threadsafe(answer, self._loop())
         try:
             return await asyncio.wait_for(asyncio.wrap_future(asking), within_s + SOON_S)
         except (asyncio.TimeoutError, SandboxError):

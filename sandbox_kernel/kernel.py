@@ -223,7 +223,7 @@ class SandboxKernel(CommHandlers, Answers):
 
     def _interrupt_soon(self) -> None:
         # The session is looked for there: the first cell may be opening it now.
-        asyncio.run_coroutine_threadsafe(self._interrupt(), self._main_loop or self.io_loop.asyncio_loop)
+        asyncio.run_coroutine_threadsafe(self._interrupt(), self._main_loop or self._loop())
 
     async def _interrupt(self) -> None:
         if self._questions is not None:
