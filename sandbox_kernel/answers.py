@@ -35,6 +35,11 @@ LONG_S = 1.0
 #: How long the sandbox is waited for that waits itself; after a cell it may be on its way.
 LOOK_S = 0.7
 MOST_SUBJECT = 1000
+#: How long after a cell jedi learns: what starts the next sandbox comes first. How many types, and for how long each.
+LEARN_AFTER_S = 0.5
+MOST_LEARNED = 3
+LEARN_S = 15.0
+_KNOWN = ("builtins.", "__main__.")
 #: For IPython's rules of what is a whole cell.
 RULES_S = 1.0
 
@@ -59,6 +64,8 @@ class Answers(Kernel):
         self._sources = Sources()
         self._meter = Meter()
         self._jedi: Jedi | None = None
+        #: The types that jedi was asked about ahead.
+        self._learned: set[str] = set()
         self._runner: Runner | None = None
         self._sandbox_session: Session | None = None
         #: That which cells run in; None before the session is opened.
@@ -194,6 +201,28 @@ class Answers(Kernel):
                 used=used, available=max(0, limit - used), free=max(0, limit - used), percent=round(100 * used / limit, 1)
             )
         return said
+
+    def learn_soon(self) -> None:
+        """Called after a cell that somebody looks at: have jedi read what the next questions will likely be about.
+
+        Its first look at a package takes seconds, which is longer than front ends wait for an answer.
+        """
+        if self._same_packages():
+            self._loop().call_later(LEARN_AFTER_S, lambda: asyncio.ensure_future(self._learn()))
+
+    async def _learn(self) -> None:
+        new = {
+            variable.of: name
+            for name, variable in self._outline().names.items()
+            if variable.kind == "instance" and not variable.of.startswith(_KNOWN)
+        }
+        for kind in [kind for kind in new if kind not in self._learned][:MOST_LEARNED]:
+            if self._main_asyncio_lock.locked():  # A cell runs, and has the processor.
+                return
+            self._learned.add(kind)
+            code = new[kind] + "."
+            with contextlib.suppress(SandboxError):
+                await self._jedi_answer("learn", self._sources.before(code, len(code)), LEARN_S, of_modules=True)
 
     # -- where they come from
 

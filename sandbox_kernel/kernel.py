@@ -93,6 +93,7 @@ class SandboxKernel(CommHandlers, Answers):
             await self._run(code, count, reply, options, watched=watched)
             if self._pace is not None:
                 await self._pace.wait_sent()
+                self.learn_soon()
         if not silent and not (store_history and code.strip()):
             self.execution_count -= 1  # The base class counts every request; IPython only what goes into its history.
         return {**reply.content(), "execution_count": count}
