@@ -105,11 +105,13 @@ class SandboxKernel(CommHandlers, Answers):
             orders, code = commands.split(code)
             for words in orders:
                 outlet.put(("stream", {"name": "stdout", "text": await commands.run(self._session(), words) + "\n"}))
+            await self.follow(outlet)
             if code.strip():
                 options = {**options, "name": f"Cell In[{count}]", "notebook": True, "count": count}
                 execution = self._session().run(code, label=str(count), parent=outlet.parent_id, **options)
                 with progress.shown(execution.waiting_for, outlet, wanted=watched):
                     await self._run_cell(execution, count, outlet, reply)
+                await self.follow(outlet)
         except SandboxError as error:
             said = wire.Error(type(error).__name__, str(error), [f"{type(error).__name__}: {error}"])
             reply.take(said)

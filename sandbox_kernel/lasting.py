@@ -17,7 +17,7 @@ from .backends.base import Backend, Request
 from .conversation import Conversation
 from .errors import SandboxError, StateUnusable
 from .execution import Execution
-from .going_back import GoesBack, at_once
+from .going_back import GoesBack, at_once, only_asks
 from .guest import wire
 from .limits import Limits
 from .standby import Setup, Terms
@@ -72,6 +72,7 @@ class LastingSession(GoesBack):
         #: The last word to a widget since the head's state was taken: the sandbox that waits is ahead of it.
         self._touched: Execution | None = None
         self._anew = False
+        self._saved_marks: dict[str, object] = {}
         self._settling: dict[asyncio.Task[None], Conversation] = {}
 
     # -- a cell
@@ -217,7 +218,8 @@ class LastingSession(GoesBack):
                 self._prepare()
             elif execution.cell.comm is not None:
                 # A slider speaks ten times a second: its state is taken with that of the next cell.
-                self._next, self._touched = asyncio.ensure_future(at_once(conversation)), execution
+                self._next = asyncio.ensure_future(at_once(conversation))
+                self._touched = self._touched if only_asks(execution.cell.comm) else execution
             else:
                 await self._keep(execution, conversation)
         finally:
@@ -317,13 +319,6 @@ class LastingSession(GoesBack):
             if self._next is None:
                 return []
             return await (await self._next).names()
-
-    async def look(self, what: str, subject: str, within_s: float) -> str | None:
-        """See :class:`.session.Session`."""
-        if self.mode == "exact" and not self._running:
-            with contextlib.suppress(asyncio.TimeoutError, SandboxError):
-                return await asyncio.wait_for(self._look(what, subject), within_s)
-        return None
 
     async def settled(self) -> None:
         """Return when the state of the last cell has been taken."""
