@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
+import threading
 from typing import Any
 
 from ipykernel.iostream import OutStream
@@ -29,8 +29,6 @@ from .session import Session
 
 #: jupyter_client waits half of its five seconds for a shutdown before it sends SIGTERM.
 SHUTDOWN_S = 2.0
-#: Nothing of the user's goes through the kernel's own stdout and stderr.
-FLUSH_S = 0.2
 _MOUNT_ADVICE = "To show it there, set LocalBackend.mounts, for example --LocalBackend.mounts=.:/home/sandbox/files:ro"
 
 
@@ -250,6 +248,24 @@ class SandboxKernel(CommHandlers, Answers):
         return {"status": "ok", "restart": restart}
 
 
+class OwnStream(OutStream):
+    """The kernel's own stdout or stderr, through which nothing of the user's goes."""
+
+    def flush(self) -> None:
+        """Have sent what waits, and wait for nobody.
+
+        At the end the control thread flushes through the IOPub thread, which may be gone by then, while the main thread
+        waits for the control thread; the base class waits ten seconds, Jupyter kills after five.
+        """
+        if not any(held.tell() for held in list(self._buffers.values())):
+            return  # As nearly always. The thread has nothing to do, and is not woken while it ends.
+        thread = self.pub_thread.thread
+        if thread is not None and thread.is_alive() and thread is not threading.current_thread():
+            self.pub_thread.schedule(self._flush)
+        else:
+            self._flush()  # type: ignore[no-untyped-call]
+
+
 class SandboxKernelApp(IPKernelApp):
     """The kernel as a program. Reads ``jupyter_sandbox_kernel_config.py`` from Jupyter's configuration directories."""
 
@@ -265,12 +281,8 @@ class SandboxKernelApp(IPKernelApp):
     def init_io(self) -> None:
         """Keep what programs that we start write to our own stderr out of the user's cell."""
         self.capture_fd_output = False
+        self.outstream_class = f"{__name__}.{OwnStream.__name__}"
         super().init_io()  # type: ignore[no-untyped-call]
-        # At the end the control thread flushes through the IOPub thread, which may be gone by then, while the main thread
-        # waits for the control thread: ten seconds by default, and Jupyter kills after five.
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, OutStream):
-                stream.flush_timeout = FLUSH_S  # type: ignore[assignment]
 
     def init_signal(self) -> None:
         """End in order on SIGTERM, as on a shutdown request."""
