@@ -159,7 +159,7 @@ def test_the_kernel_s_own_streams_wait_for_nobody() -> None:
     thread = threading.Thread(target=threading.Event().wait, daemon=True)
     thread.start()
     pub_thread = IOPubThread.__new__(IOPubThread)
-    pub_thread.thread, pub_thread.schedule = thread, asked.append
+    pub_thread.thread, pub_thread.schedule, pub_thread.io_loop = thread, asked.append, None
     stream = OwnStream(None, pub_thread, "stdout", watchfd=False, isatty=False)
     stream.flush()
     assert asked == []
