@@ -8,6 +8,8 @@ the guest told at the end of the last cell (:mod:`.outline`) and from the cells'
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import os
 import socket
 from typing import Any
@@ -30,6 +32,14 @@ AT_ONCE = ("complete_request", "inspect_request", "is_complete_request", "histor
 #: How long jedi is waited for: when there is an answer without it, and when there is none.
 SOON_S = 0.15
 LONG_S = 1.0
+#: How long the sandbox is waited for that waits itself; after a cell it may be on its way.
+LOOK_S = 0.7
+MOST_SUBJECT = 1000
+#: How long after a cell jedi learns: what starts the next sandbox comes first. How many types, and for how long each.
+LEARN_AFTER_S = 0.5
+MOST_LEARNED = 3
+LEARN_S = 15.0
+_KNOWN = ("builtins.", "__main__.")
 #: For IPython's rules of what is a whole cell.
 RULES_S = 1.0
 
@@ -54,6 +64,8 @@ class Answers(Kernel):
         self._sources = Sources()
         self._meter = Meter()
         self._jedi: Jedi | None = None
+        #: The types that jedi was asked about ahead.
+        self._learned: set[str] = set()
         self._runner: Runner | None = None
         self._sandbox_session: Session | None = None
         #: That which cells run in; None before the session is opened.
@@ -115,6 +127,9 @@ class Answers(Kernel):
         """See Jupyter's complete_request."""
         cursor = _within(code, cursor_pos)
         asked = completion.question(code, cursor)
+        if asked.kind == "path":
+            said = await self._ask_sandbox("paths", completion.path_asked(asked), LOOK_S)
+            return completion.reply(asked, cursor, completion.of_paths(asked, said))
         known = completion.answer(asked, self._outline(), commands.NAMES)
         proposals = known or []
         if asked.kind == "name" or known is None:
@@ -130,18 +145,29 @@ class Answers(Kernel):
     ) -> dict[str, Any]:
         """See Jupyter's inspect_request."""
         cursor = _within(code, cursor_pos)
+        magic = inspection.magic(code, cursor)
         path = inspection.subject(code, cursor)
-        if not path:
-            return inspection.reply(None)
+        if magic or not path:
+            return inspection.reply(self._of_magic(magic) if magic else None, set(omit_sections))
+        found = inspection.from_guest(path, await self._ask_sandbox("name", path, LOOK_S))
+        if found is None:
+            found = await self._without_sandbox(code, cursor, path)
+        source = self._sources.definition(path) if detail_level else ""
+        if source:
+            found = {**(found or {}), "Docstring": "", "Source": source}
+        return inspection.reply(found, set(omit_sections))
+
+    def _of_magic(self, magic: str) -> dict[str, str] | None:
+        return {"Docstring": commands.USAGE} if magic == "%sandbox" else inspection.of_magic(magic)
+
+    async def _without_sandbox(self, code: str, cursor: int, path: str) -> dict[str, str] | None:
+        """Return what is known of a name while a cell runs."""
         found = inspection.facts(path, self._outline())
         if found is None or ("." in path and "\n" not in found.get("Docstring", "")):
             before = code[: code.rfind("\n", 0, cursor) + 1] + path
             said = await self._ask_jedi("explain", self._sources.before(before, len(before)), LONG_S)
             found = inspection.with_jedi(path, found, said)
-        source = self._sources.definition(path) if detail_level else ""
-        if source:
-            found = {**(found or {}), "Docstring": "", "Source": source}
-        return inspection.reply(found, set(omit_sections))
+        return inspection.cut(found)
 
     async def do_is_complete(self, code: str) -> dict[str, Any]:
         """See Jupyter's is_complete_request."""
@@ -176,6 +202,28 @@ class Answers(Kernel):
             )
         return said
 
+    def learn_soon(self) -> None:
+        """Called after a cell that somebody looks at: have jedi read what the next questions will likely be about.
+
+        Its first look at a package takes seconds, which is longer than front ends wait for an answer.
+        """
+        if self._same_packages():
+            self._loop().call_later(LEARN_AFTER_S, lambda: asyncio.ensure_future(self._learn()))
+
+    async def _learn(self) -> None:
+        new = {
+            variable.of: name
+            for name, variable in self._outline().names.items()
+            if variable.kind == "instance" and not variable.of.startswith(_KNOWN)
+        }
+        for kind in [kind for kind in new if kind not in self._learned][:MOST_LEARNED]:
+            if self._main_asyncio_lock.locked():  # A cell runs, and has the processor.
+                return
+            self._learned.add(kind)
+            code = new[kind] + "."
+            with contextlib.suppress(SandboxError):
+                await self._jedi_answer("learn", self._sources.before(code, len(code)), LEARN_S, of_modules=True)
+
     # -- where they come from
 
     def _outline(self) -> Outline:
@@ -187,14 +235,29 @@ class Answers(Kernel):
         runner = self._runner
         return runner is not None and runner.backend_name == "local" and not getattr(runner.backend, "python", "")
 
+    async def _ask_sandbox(self, what: str, subject: str, within_s: float) -> Any:
+        """Return what the sandbox that waits says of one thing; None when it does not. It is a guest's word."""
+        session = self._sandbox_session
+        if session is None or self._main_loop is None or len(subject) > MOST_SUBJECT:
+            return None
+        asking = asyncio.run_coroutine_threadsafe(session.look(what, subject, within_s), self._main_loop)
+        with contextlib.suppress(asyncio.TimeoutError, SandboxError, ValueError, RecursionError):
+            text = await asyncio.wait_for(asyncio.wrap_future(asking), within_s + SOON_S)
+            return None if text is None or len(text) > MIB else json.loads(text)
+        return None
+
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        """Return the main loop."""
+        loop: asyncio.AbstractEventLoop = self.io_loop.asyncio_loop  # type: ignore[attr-defined]
+        return loop
+
     async def _ask_jedi(self, do: str, source: tuple[str, int, int], within_s: float, *, of_modules: bool = False) -> Any:
         """Return jedi's answer, which is asked in the main loop; None when there is none in time.
 
         ``of_modules``: it is about what can be imported, of which jedi knows the host's alone.
         """
-        loop: asyncio.AbstractEventLoop = self.io_loop.asyncio_loop  # type: ignore[attr-defined]
         answer = self._jedi_answer(do, source, within_s, of_modules=of_modules)
-        asking = asyncio.run_coroutine_threadsafe(answer, loop)
+        asking = asyncio.run_coroutine_threadsafe(answer, self._loop())
         try:
             return await asyncio.wait_for(asyncio.wrap_future(asking), within_s + SOON_S)
         except (asyncio.TimeoutError, SandboxError):

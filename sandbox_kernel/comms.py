@@ -18,6 +18,7 @@ from ipykernel.kernelbase import Kernel
 from . import iopub, policy, widgets
 from .errors import SandboxError
 from .execution import Execution
+from .going_back import REQUEST_STATE
 from .guest import wire
 from .lasting import LastingSession
 from .session import Session
@@ -25,6 +26,8 @@ from .state.history import Point
 
 #: A file that is uploaded has to fit into the guest's mailbox.
 MOST_BYTES = 64 << 20
+#: So many are told to the page when the session goes to another state; each takes a few milliseconds.
+MOST_FOLLOWED = 300
 #: What was left out is named so many times in a session.
 MOST_SAID = 20
 _ADVICE = "Runner.widgets says which may be shown."
@@ -35,10 +38,12 @@ class Comms:
 
     Attributes:
         open: The identifiers of those that live.
+        stale: What the page shows of them may be of a future that was left.
     """
 
     def __init__(self, allowed: str) -> None:
         self.open: frozenset[str] = frozenset()
+        self.stale = False
         self._allowed = allowed
         #: What each identifier stands for, also of those that are closed.
         self._models: dict[str, str] = {}
@@ -119,11 +124,13 @@ class Comms:
         """Know the widgets that lived when the state was taken that the session goes on from."""
         mark = None if point is None else point.mark
         self.open = mark if isinstance(mark, frozenset) else frozenset()
+        self.stale = True
 
     def settle(self, execution: Execution, before: frozenset[str]) -> None:
         """After a cell: its widgets are gone when its process is."""
         if execution.finished is None or not execution.finished.lives:
             self.open = before
+            self.stale = True
 
 
 def _carriable(data: Any) -> Any:
@@ -196,6 +203,16 @@ class CommHandlers(Kernel):
         session = self._sandbox_session
         return session if isinstance(session, LastingSession) and session.mode == "exact" else None
 
+    async def follow(self, outlet: iopub.Outlet) -> None:
+        """Tell the page how each widget is, after the session has gone to another state."""
+        session = self._listens()
+        names = sorted(self.comms.open)[:MOST_FOLLOWED] if self.comms.stale and session is not None else []
+        self.comms.stale = False
+        for name in names:
+            said = {"kind": "msg", "id": name, "data": {"method": REQUEST_STATE}, "metadata": {}, "buffers": []}
+            if session is None or not await self._say_to_widget(session, said, outlet):
+                break
+
     async def _give(self, kind: str, parent: dict[str, Any]) -> None:
         session, content = self._listens(), parent["content"]
         if session is None or content.get("comm_id") not in self.comms.open:
@@ -208,6 +225,12 @@ class CommHandlers(Kernel):
             return
         said = {"kind": kind, "id": content["comm_id"], "data": content.get("data", {}), "metadata": {}}
         said["buffers"] = [base64.b64encode(item).decode("ascii") for item in buffers]
+        await self._say_to_widget(session, said, outlet)
+        await self.follow(outlet)
+        outlet.flush()
+
+    async def _say_to_widget(self, session: LastingSession, said: dict[str, Any], outlet: iopub.Outlet) -> bool:
+        """Say something to a widget and show what comes of it; return whether that went well."""
         before = self.comms.open
         execution = session.run("", label="widgets", name="<widget>", comm=said, parent=outlet.parent_id)
         try:
@@ -216,4 +239,4 @@ class CommHandlers(Kernel):
         except SandboxError as error:
             outlet.put(("stream", {"name": "stderr", "text": f"[sandbox: {policy.clean_text(str(error))}]\n"}))
         self.comms.settle(execution, before)
-        outlet.flush()
+        return execution.finished is not None and execution.finished.outcome == "ok"

@@ -39,6 +39,11 @@ _LINES = (
 _KEY = re.compile(rf"(?<![\w.])({_NAME})\[\s*(?:([\"'])((?:(?!\2).)*))?$")
 _ATTRIBUTE = re.compile(rf"(?<![\w.\])}}\"'])({_NAME}(?:\.{_NAME})*)\.(\w*)$")
 _WORD = re.compile(r"\w*$")
+#: What is followed by paths, and the word of a shell at the end of a line.
+_SHELL = re.compile(
+    r"\s*(?:[\w, ]+=\s*)?!|\s*%?(cd|mkdir|pushd)\s|\s*%(?:run|load|ls|cat|less|pycat|writefile)\s|\s*%%writefile\s"
+)
+_SHELL_WORD = re.compile(r"(?:\\.|[^\s\\])*$")
 _CALL = re.compile(rf"({_NAME}(?:\.{_NAME})*)$")
 _PARAMETER = re.compile(rf"[(,]\s*({_NAME})\s*(?==|,|\)|$)")
 
@@ -57,10 +62,10 @@ class Question:
     """What stands before the cursor.
 
     Attributes:
-        kind: command, magic, from, import, key, attribute, name, or none: nothing is to be proposed.
+        kind: command, magic, from, import, key, attribute, name, path, or none: nothing is to be proposed.
         subject: The module, variable or dotted name that it is about.
         prefix: What of the answer is there already; it is replaced.
-        quote: That which a key was begun with.
+        quote: That which a key was begun with, or a path; ``!`` when it is a word of a shell.
     """
 
     kind: str
@@ -78,8 +83,15 @@ def question(code: str, cursor: int) -> Question:
             return Question(kind, found["subject"].rstrip("."), found["prefix"])
     if found := _KEY.search(line):
         return Question("key", found[1], found[3] or "", found[2] or "")
-    if _in_text(line) or line.lstrip().startswith("!"):
+    quote, text = _in_text(line)
+    if quote == "#":
         return Question("none")
+    if quote:
+        return Question("path", prefix=text, quote=quote)
+    if found := _SHELL.match(line):
+        word = _SHELL_WORD.search(line[found.end() :])
+        assert word is not None
+        return Question("path", found[1] or "", word[0], "!")
     return _of_expression(before, line)
 
 
@@ -93,20 +105,21 @@ def _of_expression(before: str, line: str) -> Question:
     return Question("name", _called(before[: len(before) - len(word[0])]), word[0])
 
 
-def _in_text(line: str) -> bool:
-    """Whether the end of a line is in a string that begins in it, or in a comment."""
+def _in_text(line: str) -> tuple[str, str]:
+    """Return the quote of the string that the end of a line is in and the text since, ``#`` in a comment, else nothing."""
     quote = ""
     skip = False
-    for letter in line:
+    begin = 0
+    for at, letter in enumerate(line):
         if skip:
             skip = False
         elif quote:
             skip, quote = letter == "\\", "" if letter == quote else quote
-        elif letter == "#":
-            return True
+        elif letter == "#" and not _SHELL.match(line):
+            return "#", ""
         elif letter in "\"'":
-            quote = letter
-    return bool(quote)
+            quote, begin = letter, at + 1
+    return quote, line[begin:] if quote else ""
 
 
 def _called(before: str) -> str:
@@ -232,12 +245,29 @@ def _signature(path: str, outline: Outline) -> str:
     return found.members.get(name, Member()).signature if found is not None else ""
 
 
+def path_asked(asked: Question) -> str:
+    """Return what the paths begin with that are asked for."""
+    return re.sub(r"\\(.)", r"\1", asked.prefix) if asked.quote == "!" else asked.prefix
+
+
+def of_paths(asked: Question, said: Any) -> list[Proposal]:
+    """Return proposals for the paths that a guest says there are."""
+    found = [item for item in said[:MOST_MATCHES] if isinstance(item, str)] if isinstance(said, list) else []
+    found = [item for item in found if item.endswith("/") or not asked.subject]  # Of a directory there is a subject.
+    found = [item for item in found if item.isprintable() and len(item) < MOST_BEFORE and asked.quote not in item[1:]]
+    if asked.quote == "!":
+        return [Proposal(re.sub(r"([\s\\'\"$&;()<>|*?`])", r"\\\1", item), "path") for item in found]
+    return [Proposal(item, "path") for item in found if "\\" not in item]
+
+
 def reply(asked: Question, cursor: int, proposals: Iterable[Proposal]) -> dict[str, Any]:
     """Return the content of a complete_reply: what begins like the prefix; what begins with an underscore when that does."""
     start = cursor - len(asked.prefix)
     found: dict[str, Proposal] = {}
     for proposal in proposals:
-        if proposal.text.startswith(asked.prefix) and (asked.kind == "key" or _is_shown(proposal.text, asked.prefix)):
+        if proposal.text.startswith(asked.prefix) and (
+            asked.kind in ("key", "path") or _is_shown(proposal.text, asked.prefix)
+        ):
             found.setdefault(proposal.text, proposal)
     ordered = sorted(
         found.values(), key=lambda item: (item.type != "param", item.text.startswith("_"), item.text.lower(), item.text)

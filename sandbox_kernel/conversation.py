@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from .backends.base import Backend, Request, Sandbox
-from .errors import GO_BACK, GuestProtocolError, SandboxError, StateUnusable
+from .errors import GO_BACK, GuestProtocolError, SandboxError, SandboxLost, SandboxRefused, StateUnusable
 from .guest import frames, wire
 from .limits import MIB
 
@@ -58,6 +58,9 @@ class Conversation:
         self._reader: asyncio.Task[None] | None = None
         self._problem: SandboxError | None = None
         self._known = 0
+        #: What is asked of it while somebody types.
+        self._looks: dict[int, asyncio.Future[str]] = {}
+        self._looked = 0
 
     @property
     def ended(self) -> bool:
@@ -103,21 +106,21 @@ class Conversation:
         finally:
             self._ended.set()
             for answer in (self.ready, self.began):
-                if not answer.done():
-                    answer.set_result(False)
+                _resolve(answer, False)
             if self._queue is not None:
                 await self._queue.put(self._problem)
 
     async def _take(self, event: wire.Event) -> None:
         if isinstance(event, wire.Heartbeat):
             return
-        if isinstance(event, wire.Started) and not self.began.done():
-            self.began.set_result(True)
+        if isinstance(event, wire.Started):
+            _resolve(self.began, True)
         if isinstance(event, wire.Ready):
-            if not self.ready.done():
-                self.ready.set_result(True)
+            _resolve(self.ready, True)
         elif isinstance(event, wire.Outline):
             self.outlined(event)
+        elif isinstance(event, wire.Seen):
+            _resolve(self._looks.pop(event.number, None), event.text)
         elif isinstance(event, wire.Unloadable):
             self._problem = StateUnusable(f"The session's state cannot be loaded: {event.reason.rstrip('.')}.", GO_BACK)
         elif (queue := self._queue) is not None:
@@ -142,6 +145,11 @@ class Conversation:
         finally:
             if self._queue is queue:  # Another cell may have come meanwhile.
                 self._detach()
+
+    async def hang_up(self) -> None:
+        """Let the iteration of attach() end, of which nothing more is wanted; the sandbox goes on."""
+        if self._queue is not None:
+            await self._queue.put(None)
 
     def _detach(self) -> None:
         queue, self._queue = self._queue, None
@@ -177,10 +185,38 @@ class Conversation:
             ended.cancel()
             self.elsewhere = before
 
+    async def look(self, what: str, subject: str) -> str:
+        """Ask of one thing, see :class:`.guest.messages.Look`. Waits for ever when a cell has begun meanwhile."""
+        self._looked += 1
+        number = self._looked
+        answer = self._looks[number] = asyncio.get_running_loop().create_future()
+        try:
+            assert self.sandbox is not None
+            # Whole, also when nobody waits for the answer any more.
+            await asyncio.shield(self.sandbox.deliver(wire.dump(wire.Look(number, what, subject))))
+            text: str = await answer
+            return text
+        finally:
+            self._looks.pop(number, None)
+
+    async def without_trailer(self, wall_s: float, *, delivered: bool, started: bool) -> wire.Finished:
+        """Return how a cell ended whose guest did not say it. Raises SandboxRefused or SandboxLost when that is not known."""
+        assert self.sandbox is not None
+        ending = await self.sandbox.ending()
+        if not delivered:
+            raise SandboxRefused(ending.reason)
+        if not started or ending.outcome in ("lost", "refused"):
+            raise SandboxLost(ending.reason)
+        return wire.Finished(ending.outcome, ending.exit_status, wall_s, reason=ending.reason)
+
     @property
     def problem(self) -> SandboxError | None:
         """What was wrong with what it said, or why it said nothing."""
         return self._problem
+
+    def waiting_for(self) -> str:
+        """Say in a sentence what keeps it from being ready; nothing when there is no sandbox to ask."""
+        return "" if self.sandbox is None else self.sandbox.waiting_for()
 
     def frames(self) -> int:
         """Return the number of the next frame."""
@@ -205,3 +241,8 @@ class Conversation:
             self._reader.cancel()
         if self.request.out is not None:
             await asyncio.to_thread(shutil.rmtree, self.request.out, ignore_errors=True)
+
+
+def _resolve(answer: asyncio.Future[Any] | None, value: object) -> None:
+    if answer is not None and not answer.done():
+        answer.set_result(value)

@@ -85,3 +85,10 @@ class StateUnusable(StateError):
 
 class GuestProtocolError(SandboxError):
     """The program in the sandbox said something the wire does not know; the sandbox was ended."""
+
+
+def as_lost(error: SandboxError) -> SandboxLost:
+    """Return what a refusal means when the sandbox may have the cell by then."""
+    lost = SandboxLost(error.message, error.advice)
+    lost.__cause__ = error
+    return lost

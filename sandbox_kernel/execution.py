@@ -3,24 +3,24 @@
 Have a sandbox, wait for its Ready, deliver the cell once, pass on what it says, give the sandbox back. Every cell ends
 within its timeout plus a grace, by whoever notices first: the guest's timer, ours, or the deadlines of the backend. Waiting
 for its user does not count, up to a bound. A cell that is interrupted has a grace to end by itself, its state kept; then its
-sandbox is killed. The events end with exactly one Finished, ours when the guest's did not come; what the cluster or the
-runtime did wrong is raised instead. Nothing here runs a cell a second time.
+sandbox is killed. One that no sandbox has yet is only called off. The events end with exactly one Finished, ours when the
+guest's did not come; what the cluster or the runtime did wrong is raised instead. Nothing here runs a cell a second time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
 from . import outcomes
-from .backends.base import Ending, Sandbox
+from .backends.base import Sandbox
+from .chores import Alarm, Chores
 from .conversation import Conversation
-from .errors import BackendError, ConfigurationError, SandboxError, SandboxGone, SandboxLost, SandboxRefused
+from .errors import BackendError, SandboxError, SandboxGone, SandboxRefused, as_lost
 from .guest import wire
 from .limits import Limits
-from .telling import ANSWER_CHARS, Telling
+from .telling import Telling, as_input
 
 #: How much later than the guest's, its grace included, our own timer ends a cell.
 GRACE_S = 5.0
@@ -64,33 +64,48 @@ class Execution:
         self._rolls_back = rolls_back
         self._preparing = preparing
         self._starting: asyncio.Task[Conversation] | None = None
-        self._tasks: list[asyncio.Task[None]] = []
-        self._timer: asyncio.TimerHandle | None = None
+        self._chores = Chores()
+        self._limit = Alarm()
         self._killed_for: str | None = None
         #: From here on the sandbox may have the cell.
         self._sent = False
         self._delivered = False
         self._delivery_error: SandboxError | None = None
         self._telling = Telling(cell)
+        #: What is said to the cell: unlike the other chores not over when it starts.
+        self._words = Chores()
         self._interrupted = False
-        self._grace: asyncio.TimerHandle | None = None
+        #: It was interrupted before the sandbox had it: that sandbox is as it was.
+        self.called_off = False
+        self._grace = Alarm()
         self._delivering: asyncio.Task[None] | None = None
-        #: What ended the conversation, when it was no end of its own.
-        self._problem: BackendError | None = None
+        self._problem: BackendError | None = None  # What ended the conversation, when it was no end of its own.
         self._gap = False
         self._said: AsyncGenerator[wire.Event, None] | None = None
 
     async def interrupt(self) -> None:
-        """Raise KeyboardInterrupt in the cell, and end it when it goes on; at once when it has not begun, or is interrupted
-        for the second time. May be called at any time.
-        """
-        if self._interrupted or self._killed_for or self.timings.started_s is None or not self.cell.grace_s:
+        """Raise KeyboardInterrupt in the cell; end it when it goes on, and at the second time. Before it is delivered it is
+        called off, which costs its sandbox nothing. May be called at any time."""
+        if self.called_off or self.finished is not None:
+            return
+        if not self._sent and not self._killed_for:
+            self._interrupted = self.called_off = True
+            if self._starting is not None:
+                self._starting.cancel()
+            if self.conversation is not None:
+                await self.conversation.hang_up()
+        elif self._interrupted or self._killed_for or not self.cell.grace_s:
             await self.end()
-        elif self.finished is None:
+        else:
             self._interrupted = True
             self._answered()
-            self._grace = asyncio.get_running_loop().call_later(self.cell.grace_s, lambda: self._soon(self.end()))
-            self._soon(self._tell(wire.Interrupt()))
+            self._arm_grace()
+            self._words.begin(self._tell(wire.Interrupt()))
+
+    def _arm_grace(self) -> None:
+        # What is on its way to the guest is taken from the mailbox before the interrupt: it is ended where it begins.
+        so_long_s = self.cell.grace_s + (GRACE_S if self.timings.started_s is None else 0.0)
+        self._grace.set(so_long_s, lambda: self._chores.begin(self.end()))
 
     async def end(self) -> None:
         """End the cell now; the events end with the outcome ``interrupted``. May be called at any time."""
@@ -101,17 +116,13 @@ class Execution:
         """Say in a sentence what keeps the cell from running. None: nothing, it runs or has run."""
         if self.timings.started_s is not None or self.finished is not None:
             return None
-        sandbox = None if self.conversation is None else self.conversation.sandbox
-        return self._preparing() if sandbox is None else sandbox.waiting_for()
+        return ("" if self.conversation is None else self.conversation.waiting_for()) or self._preparing()
 
     async def answer(self, text: str | None) -> None:
         """Answer the cell's question, if one is open; None: there is no answer. Raises ConfigurationError for a long one."""
-        if text is not None and len(text) > ANSWER_CHARS:
-            raise ConfigurationError(
-                f"The answer has {len(text)} characters; {ANSWER_CHARS} are the most.", "Put it into the cell instead."
-            )
+        message = as_input(text)
         if self._answered():
-            self._soon(self._tell(wire.Input(text)))
+            self._words.begin(self._tell(message))
 
     def _answered(self) -> bool:
         waited = self._telling.answered()
@@ -120,15 +131,12 @@ class Execution:
         return waited
 
     async def _tell(self, message: wire.Input | wire.Interrupt) -> None:
-        assert self.conversation is not None
-        assert self.conversation.sandbox is not None
+        assert self.conversation is not None and self.conversation.sandbox is not None and self._delivering is not None
+        await asyncio.wait({self._delivering})
         try:
             await self._telling.say(self.conversation.sandbox, message)
         except SandboxError as error:
             await self._not_delivered(error)
-
-    def _soon(self, doing: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.ensure_future(doing))
 
     async def _kill(self, why: str) -> None:
         if self.finished is not None:  # Its state is being taken.
@@ -161,18 +169,13 @@ class Execution:
                     continue
                 yield event
         finally:
-            if self._grace is not None:
-                self._grace.cancel()
-            self._drop_tasks()
+            self._grace.clear()
+            self._words.drop()
+            self._limit.clear()
+            self._chores.drop()
             if self._said is not None:  # Now: left to its finalizer, it would take the words to the next cell for its own.
                 await self._said.aclose()
             self._ended(self)
-
-    def _drop_tasks(self) -> None:
-        self._disarm()
-        for task in self._tasks:
-            task.cancel()
-        self._tasks.clear()
 
     def _last(self, said: wire.Finished, held: wire.Error | None, *, explained: bool) -> list[wire.Event]:
         """Return what is left to say at the end."""
@@ -192,24 +195,25 @@ class Execution:
         if await self._start(self._acquire()):
             async for event in self._listen():
                 yield event
-            if await self._never_ran():
+            never_ran = await self._never_ran()
+            self.called_off = self.called_off or (never_ran and self._interrupted)
+            if never_ran and not self.called_off:
                 # The next one is started for this cell, so there is no third.
                 assert self.conversation is not None and self._acquire_again is not None
                 self._sent = self._delivered = False
                 self._problem = self._delivery_error = None
-                self._drop_tasks()
+                self._chores.drop()
                 if await self._start(self._acquire_again(self.conversation)):
                     async for event in self._listen():
                         yield event
-        if self._problem is not None:
+        if self._problem is not None and not self.called_off:
             raise self._as_known(self._problem)
         yield await self._end()
 
     async def _listen(self) -> AsyncIterator[wire.Event]:
         """Deliver the cell to the sandbox that there is, and yield what it says."""
         assert self.conversation is not None
-        self._delivering = asyncio.ensure_future(self._deliver(self.conversation))
-        self._tasks.append(self._delivering)
+        self._delivering = self._chores.begin(self._deliver(self.conversation))
         self._said = self.conversation.attach()
         try:
             async for event in self._said:
@@ -234,7 +238,13 @@ class Execution:
             return False
         # Who is about to deliver has done so then, or sees that it has ended.
         await asyncio.wait({self._delivering}, timeout=GRACE_S)
-        if self._killed_for or self._gap or self.timings.started_s is not None or not self._delivering.done():
+        if (
+            self._killed_for
+            or self.called_off
+            or self._gap
+            or self.timings.started_s is not None
+            or not self._delivering.done()
+        ):
             return False
         if not self._sent and conversation.ready.result():
             return True
@@ -247,7 +257,7 @@ class Execution:
     async def _start(self, acquire: Awaitable[Conversation]) -> bool:
         """Get the sandbox; False when we were ended before there was one to listen to."""
         self._starting = asyncio.ensure_future(acquire)
-        if self._killed_for:
+        if self._over:
             self._starting.cancel()
         self._arm(self._limits.start_s, "not ready")
         try:
@@ -256,23 +266,27 @@ class Execution:
             if self._starting.done() and not self._starting.cancelled() and self._starting.exception() is None:
                 self.conversation = self._starting.result()
             self._starting.cancel()
-            if self._killed_for is None:  # It is our caller who was cancelled.
+            if not self._over:  # It is our caller who was cancelled.
                 raise
         if self._killed_for and self.conversation is not None:
             await self.conversation.kill()
-        return not self._killed_for
+        return not self._over
+
+    @property
+    def _over(self) -> bool:
+        return self.called_off or self._killed_for is not None
 
     async def _deliver(self, conversation: Conversation) -> None:
         await asyncio.wait({conversation.ready})
-        if not conversation.ready.result() or (conversation.ahead and conversation.ended):
-            return  # The end of the events tells why.
+        if self.called_off or not conversation.ready.result() or (conversation.ahead and conversation.ended):
+            return  # Else the end of the events tells why.
         self.timings.ready_s = self._elapsed()
         assert conversation.sandbox is not None
         try:
             self._sent = True
             await conversation.sandbox.deliver(wire.dump(self.cell))
             self._delivered = True
-            self._tasks.append(asyncio.ensure_future(self._remind(conversation.sandbox)))
+            self._chores.begin(self._remind(conversation.sandbox))
         except SandboxGone as error:
             self._sent = False
             self._delivery_error = error
@@ -294,19 +308,18 @@ class Execution:
 
     def _as_known(self, error: SandboxError) -> SandboxError:
         """Return what an error means now: a refusal says that nothing was run, which a delivered cell may have been."""
-        if not self._delivered or not isinstance(error, BackendError):
-            return error
-        lost = SandboxLost(error.message, error.advice)
-        lost.__cause__ = error
-        return lost
+        return as_lost(error) if self._delivered and isinstance(error, BackendError) else error
 
     def _on_started(self) -> None:
         if self.timings.started_s is not None:  # Said again by the cell, which would like more time.
             return
         self.timings.started_s = self._elapsed()
-        self._delivered = True  # Whoever delivers may not have heard it yet, and is called off.
-        self._drop_tasks()
+        self._delivered = True  # Whoever delivers may not have heard it yet, and need not.
+        self._limit.clear()
+        self._chores.drop()
         self._arm_limit()
+        if self._interrupted:
+            self._arm_grace()
 
     def _arm_limit(self) -> None:
         if self.cell.timeout_s is not None and self.timings.started_s is not None:
@@ -314,34 +327,23 @@ class Execution:
             self._arm(self.timings.started_s + so_long_s - self._elapsed(), "timeout")
 
     def _arm(self, seconds: float, why: str) -> None:
-        self._disarm()
-        self._timer = asyncio.get_running_loop().call_later(seconds, lambda: self._soon(self._kill(why)))
-
-    def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._limit.set(seconds, lambda: self._chores.begin(self._kill(why)))
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._began
 
     async def _end(self) -> wire.Finished:
         """Say how a cell ended that has no trailer, or raise why that cannot be said."""
+        if self.called_off:
+            return wire.Finished("interrupted", 130, lives=self._rolls_back)
         wall_s = self._elapsed() - (self.timings.started_s or 0.0)
         if self._killed_for in outcomes.BY_US:
-            outcome, status = outcomes.BY_US[self._killed_for]
-            return wire.Finished(outcome, status, wall_s)
+            return wire.Finished(*outcomes.BY_US[self._killed_for], wall_s)
         if self._delivery_error is not None:
             raise self._delivery_error
-        sandbox = None if self.conversation is None else self.conversation.sandbox
-        if self._killed_for == "not ready" or sandbox is None:
-            what = "" if sandbox is None else " " + sandbox.waiting_for()
-            said = f"The sandbox was not ready within {self._limits.start_s:g} s.{what}"
+        if self._killed_for == "not ready" or self.conversation is None or self.conversation.sandbox is None:
+            what = "" if self.conversation is None else self.conversation.waiting_for()
+            said = f"The sandbox was not ready within {self._limits.start_s:g} s. {what}".rstrip()
             raise self._as_known(SandboxRefused(said, "Runner.start_timeout_s sets how long to wait."))
-        return self._told(await sandbox.ending(), wall_s)
-
-    def _told(self, ending: Ending, wall_s: float) -> wire.Finished:
-        if not self._delivered:
-            raise SandboxRefused(ending.reason)
-        if self.timings.started_s is None or ending.outcome in ("lost", "refused"):
-            raise SandboxLost(ending.reason)
-        return wire.Finished(ending.outcome, ending.exit_status, wall_s, reason=ending.reason)
+        started = self.timings.started_s is not None
+        return await self.conversation.without_trailer(wall_s, delivered=self._delivered, started=started)

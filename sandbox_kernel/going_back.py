@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 from .backends.base import Snapshot
 from .conversation import Conversation
@@ -15,6 +16,9 @@ from .session import Session
 from .state import saved
 from .state.history import History, Point
 from .state.keeper import Keeper
+
+#: What a widget is asked that changes nothing.
+REQUEST_STATE = "request_state"
 
 
 class GoesBack(Session):
@@ -27,6 +31,9 @@ class GoesBack(Session):
     _unsaved: list[Execution]
     _anew: bool
     _touched: Execution | None
+    _settling: dict[asyncio.Task[None], Conversation]
+    #: Those of the points that were saved by name here; of those that others saved nothing is known.
+    _saved_marks: dict[str, object]
     moved: Callable[[Point | None], None]
     tell: Callable[[str], None]
 
@@ -38,6 +45,27 @@ class GoesBack(Session):
 
     @abstractmethod
     def _abandon(self, waiting: asyncio.Task[Conversation]) -> None: ...
+
+    def _waits_again(self, conversation: Conversation) -> bool:
+        """Whether a sandbox that a cell was called off from is what it was: the next cell's, the session in it."""
+        good = not (conversation.ended or conversation.killed or self._closed)
+        return good and conversation.ahead and self.mode == "exact"
+
+    async def look(self, what: str, subject: str, within_s: float) -> str | None:
+        """See :class:`.session.Session`."""
+        if self.mode == "exact" and not self._running:
+            with contextlib.suppress(asyncio.TimeoutError, SandboxError):
+                return await asyncio.wait_for(self._look(what, subject), within_s)
+        return None
+
+    async def _look(self, what: str, subject: str) -> str | None:
+        """Ask the sandbox in which the session goes on, when it is there."""
+        if self._next is None and self._settling:
+            await asyncio.wait(self._settling)
+        conversation = await asyncio.shield(self._next) if self._next is not None else None
+        if conversation is None or not await conversation.wait_ready(conversation.request.limits.start_s) or self._running:
+            return None
+        return await conversation.look(what, subject)
 
     async def _replace(self, old: Conversation, held: list[Execution]) -> None:
         """Close a sandbox that was saved when the next one runs; where that cannot be had the session goes on in the old."""
@@ -113,6 +141,8 @@ class GoesBack(Session):
         async with self._turn:
             snapshot = await self._newest()
             await saved.save(name, snapshot, self._keeper.export)
+            point = self._history.at_head()
+            self._saved_marks[name] = None if point is None else point.mark
             return snapshot
 
     async def _newest(self) -> Snapshot:
@@ -149,7 +179,7 @@ class GoesBack(Session):
             )
         snapshot = await self._keeper.adopt(found)
         async with self._moving() as history:
-            await self._keeper.drop(history.add(snapshot, f"load {name}"))
+            await self._keeper.drop(history.add(snapshot, f"load {name}", mark=self._saved_marks.get(name)))
             self._anew = True
         return snapshot
 
@@ -162,6 +192,12 @@ class GoesBack(Session):
                 other._history.add(snapshot, "fork")
                 other._anew = True
         other._prepare()
+
+
+def only_asks(comm: dict[str, Any]) -> bool:
+    """Whether a word to a widget leaves it as it is."""
+    data = comm.get("data")
+    return isinstance(data, dict) and data.get("method") == REQUEST_STATE
 
 
 async def at_once(conversation: Conversation) -> Conversation:

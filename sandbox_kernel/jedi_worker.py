@@ -5,7 +5,8 @@ packages of the host's interpreter (its ``sys.path`` comes as its argument) and 
 notebook's folder, not the environment. jedi imports modules that are compiled, and only from that path.
 
 ``{"do": "complete", "code", "line", "column"}`` is answered with ``[[NAME, TYPE, SIGNATURE], ...]``;
-``{"do": "explain", ...}`` with ``{"name", "type", "signature", "doc"}`` or null.
+``{"do": "explain", ...}`` with ``{"name", "type", "signature", "doc"}`` or null. ``{"do": "learn", ...}`` is as complete, but
+nothing is told: it has read then what it needs for the next answers.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import time
 from typing import Any
 
 #: Seconds after which it ends by itself when nobody asks, and when one answer takes too long.
@@ -20,6 +22,8 @@ IDLE_S = 600
 ANSWER_S = 20
 MOST_MATCHES = 500
 MOST_DOC = 20_000
+#: Seconds that the types of all proposals may take: each may be the first look at another module.
+TYPES_S = 0.5
 
 
 def main() -> None:
@@ -45,9 +49,11 @@ def _answer(asked: dict[str, Any]) -> Any:
     jedi.settings.auto_import_modules = []
     project = jedi.Project("/", sys_path=sys.path, smart_sys_path=False)
     script = jedi.Script(asked["code"], environment=jedi.InterpreterEnvironment(), project=project)
-    if asked["do"] == "complete":
+    if asked["do"] in ("complete", "learn"):
         found = script.complete(asked["line"], asked["column"])[:MOST_MATCHES]
-        return [[item.name_with_symbols, item.type, ""] for item in found]
+        until = time.monotonic() + TYPES_S
+        rows = [[item.name_with_symbols, item.type if time.monotonic() < until else "instance", ""] for item in found]
+        return rows if asked["do"] == "complete" else []
     return next((_explained(item) for item in script.infer(asked["line"], asked["column"])), None)
 
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
+import threading
 from typing import Any
 
 from ipykernel.iostream import OutStream
@@ -30,8 +30,6 @@ from .session import Session
 
 #: jupyter_client waits half of its five seconds for a shutdown before it sends SIGTERM.
 SHUTDOWN_S = 2.0
-#: Nothing of the user's goes through the kernel's own stdout and stderr.
-FLUSH_S = 0.2
 _MOUNT_ADVICE = "To show it there, set LocalBackend.mounts, for example --LocalBackend.mounts=.:/home/sandbox/files:ro"
 
 
@@ -94,6 +92,7 @@ class SandboxKernel(CommHandlers, Answers):
             await self._run(code, count, reply, options, watched=watched)
             if self._pace is not None:
                 await self._pace.wait_sent()
+                self.learn_soon()
         if not silent and not (store_history and code.strip()):
             self.execution_count -= 1  # The base class counts every request; IPython only what goes into its history.
         return {**reply.content(), "execution_count": count}
@@ -105,11 +104,13 @@ class SandboxKernel(CommHandlers, Answers):
             orders, code = commands.split(code)
             for words in orders:
                 outlet.put(("stream", {"name": "stdout", "text": await commands.run(self._session(), words) + "\n"}))
+            await self.follow(outlet)
             if code.strip():
                 options = {**options, "name": f"Cell In[{count}]", "notebook": True, "count": count}
                 execution = self._session().run(code, label=str(count), parent=outlet.parent_id, **options)
                 with progress.shown(execution.waiting_for, outlet, wanted=watched):
                     await self._run_cell(execution, count, outlet, reply)
+                await self.follow(outlet)
         except SandboxError as error:
             said = wire.Error(type(error).__name__, str(error), [f"{type(error).__name__}: {error}"])
             reply.take(said)
@@ -223,16 +224,16 @@ class SandboxKernel(CommHandlers, Answers):
         self.session.send(stream, "interrupt_reply", {"status": "ok"}, parent, ident=ident)
 
     def _interrupt_soon(self) -> None:
-        session = self._sandbox_session
-        if self._main_loop is not None and session is not None:
-            asyncio.run_coroutine_threadsafe(self._interrupt(session), self._main_loop)
+        # The session is looked for there: the first cell may be opening it now.
+        asyncio.run_coroutine_threadsafe(self._interrupt(), self._main_loop or self._loop())
 
-    async def _interrupt(self, session: Session) -> None:
+    async def _interrupt(self) -> None:
         if self._questions is not None:
             self._questions.close()
         if self._pace is not None:
             self._pace.hurry()
-        await session.interrupt()
+        if self._sandbox_session is not None:
+            await self._sandbox_session.interrupt()
 
     async def do_shutdown(self, restart: bool) -> dict[str, Any]:
         """End what runs and leave nothing. Comes on the control thread."""
@@ -246,6 +247,24 @@ class SandboxKernel(CommHandlers, Answers):
             except (asyncio.TimeoutError, SandboxError) as error:
                 self.log.warning("Sandboxes are left to their deadlines: %r", error)
         return {"status": "ok", "restart": restart}
+
+
+class OwnStream(OutStream):
+    """The kernel's own stdout or stderr, through which nothing of the user's goes."""
+
+    def flush(self) -> None:
+        """Have sent what waits, and wait for nobody.
+
+        At the end the control thread flushes through the IOPub thread, which may be gone by then, while the main thread
+        waits for the control thread; the base class waits ten seconds, Jupyter kills after five.
+        """
+        if not any(held.tell() for held in list(self._buffers.values())):
+            return  # As nearly always. The thread has nothing to do, and is not woken while it ends.
+        thread = self.pub_thread.thread
+        if thread is not None and thread.is_alive() and thread is not threading.current_thread():
+            self.pub_thread.schedule(self._flush)
+        else:
+            self._flush()  # type: ignore[no-untyped-call]
 
 
 class SandboxKernelApp(IPKernelApp):
@@ -263,12 +282,8 @@ class SandboxKernelApp(IPKernelApp):
     def init_io(self) -> None:
         """Keep what programs that we start write to our own stderr out of the user's cell."""
         self.capture_fd_output = False
+        self.outstream_class = f"{__name__}.{OwnStream.__name__}"
         super().init_io()  # type: ignore[no-untyped-call]
-        # At the end the control thread flushes through the IOPub thread, which may be gone by then, while the main thread
-        # waits for the control thread: ten seconds by default, and Jupyter kills after five.
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, OutStream):
-                stream.flush_timeout = FLUSH_S  # type: ignore[assignment]
 
     def init_signal(self) -> None:
         """End in order on SIGTERM, as on a shutdown request."""

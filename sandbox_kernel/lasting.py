@@ -17,7 +17,7 @@ from .backends.base import Backend, Request
 from .conversation import Conversation
 from .errors import SandboxError, StateUnusable
 from .execution import Execution
-from .going_back import GoesBack, at_once
+from .going_back import GoesBack, at_once, only_asks
 from .guest import wire
 from .limits import Limits
 from .standby import Setup, Terms
@@ -72,6 +72,7 @@ class LastingSession(GoesBack):
         #: The last word to a widget since the head's state was taken: the sandbox that waits is ahead of it.
         self._touched: Execution | None = None
         self._anew = False
+        self._saved_marks: dict[str, object] = {}
         self._settling: dict[asyncio.Task[None], Conversation] = {}
 
     # -- a cell
@@ -104,9 +105,9 @@ class LastingSession(GoesBack):
             self._abandon(waiting)
             return None
         try:
-            conversation = await waiting
+            conversation = await asyncio.shield(waiting)
         except asyncio.CancelledError:
-            self._abandon(waiting)
+            self._next = waiting  # For the next cell.
             raise
         except SandboxError as error:
             if isinstance(error, StateUnusable) and error.damaged:
@@ -197,6 +198,9 @@ class LastingSession(GoesBack):
     def _ended(self, execution: Execution) -> None:
         self._running.discard(execution)
         if execution.conversation is None:
+            if not execution.called_off and self._next is not None and not self._turn.locked():
+                waiting, self._next = self._next, None  # It was waited for long enough.
+                self._abandon(waiting)
             return
         task = asyncio.ensure_future(self._settle(execution, execution.conversation))
         self._settling[task] = execution.conversation
@@ -205,14 +209,17 @@ class LastingSession(GoesBack):
     async def _settle(self, execution: Execution, conversation: Conversation) -> None:
         """Take the state after a cell, or let go of the sandbox: then the next cell starts from the head again."""
         try:
-            if execution.finished is None or not execution.finished.lives or conversation.killed or self._closed:
+            if execution.called_off and self._waits_again(conversation):
+                self._next = asyncio.ensure_future(at_once(conversation))
+            elif execution.finished is None or not execution.finished.lives or conversation.killed or self._closed:
                 self.outlines.go(self._history.head)
                 self._lose_unsaved()
                 self._close_later(conversation)
                 self._prepare()
             elif execution.cell.comm is not None:
                 # A slider speaks ten times a second: its state is taken with that of the next cell.
-                self._next, self._touched = asyncio.ensure_future(at_once(conversation)), execution
+                self._next = asyncio.ensure_future(at_once(conversation))
+                self._touched = self._touched if only_asks(execution.cell.comm) else execution
             else:
                 await self._keep(execution, conversation)
         finally:

@@ -193,6 +193,14 @@ class Session:
         if execution.conversation is not None:
             self._close_later(execution.conversation)
 
+    async def look(self, what: str, subject: str, within_s: float) -> str | None:
+        """Ask the sandbox that waits for the next cell of one thing, see :class:`.guest.messages.Look`.
+
+        None: there is no answer in time, or a cell runs, or nothing of the session waits.
+        """
+        del what, subject, within_s
+        return None
+
     async def interrupt(self) -> None:
         """Interrupt what runs now: see Execution.interrupt()."""
         for execution in list(self._running):

@@ -96,6 +96,8 @@ class Jedi:
         self._reader: asyncio.StreamReader | None = None
         self._transports: list[asyncio.BaseTransport] = []
         self._turn = asyncio.Lock()
+        #: The newest question, and its answer.
+        self._asked = b""
         self._task: asyncio.Task[Any] | None = None
 
     async def ask(self, do: str, source: tuple[str, int, int], within_s: float = ANSWER_S) -> Any:
@@ -103,13 +105,16 @@ class Jedi:
         code, line, column = source
         request = json.dumps({"do": do, "code": code, "line": line, "column": column}).encode() + b"\n"
         until = time.monotonic() + within_s
-        try:
-            await asyncio.wait_for(self._turn.acquire(), within_s)
-        except asyncio.TimeoutError:
-            return None
-        self._task = asyncio.ensure_future(self._hold_turn(request))
-        await asyncio.wait({self._task}, timeout=max(0.0, until - time.monotonic()))
-        return self._task.result() if self._task.done() else None
+        if self._asked != request or self._task is None or _is_nothing(self._task):
+            try:
+                await asyncio.wait_for(self._turn.acquire(), within_s)
+            except asyncio.TimeoutError:
+                return None
+            self._asked, self._task = request, asyncio.ensure_future(self._hold_turn(request))
+        # Who asks the same once more, as one does who has got no answer, has that to the first question.
+        task = self._task
+        await asyncio.wait({task}, timeout=max(0.0, until - time.monotonic()))
+        return task.result() if task.done() and not task.cancelled() else None
 
     async def _hold_turn(self, request: bytes) -> Any:
         try:
@@ -161,6 +166,10 @@ class Jedi:
             process.close()
             with contextlib.suppress(SandboxError):
                 await self._processes.kill(process)
+
+
+def _is_nothing(task: asyncio.Task[Any]) -> bool:
+    return task.done() and (task.cancelled() or task.result() is None)
 
 
 def paths() -> list[str]:

@@ -137,7 +137,7 @@ class Standbys:
             try:
                 conversation = await asyncio.shield(chosen.starting)
             except asyncio.CancelledError:
-                self._leave(chosen.starting)
+                self._put_back(chosen)
                 raise
             except SandboxError:
                 continue
@@ -157,6 +157,14 @@ class Standbys:
         self._waiting.remove(standby)
         if standby.watching is not None:
             standby.watching.cancel()
+
+    def _put_back(self, standby: _Standby) -> None:
+        """Keep one whose cell was called off, as long as it may wait."""
+        if self._closed or standby.starting.cancelled():
+            self._leave(standby.starting)
+            return
+        standby.watching = asyncio.ensure_future(self._watch(standby, self._terms.idle_s()))
+        self._waiting.insert(0, standby)
 
     def _drop(self, standby: _Standby) -> None:
         self._release(standby)

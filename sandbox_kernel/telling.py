@@ -11,6 +11,7 @@ import contextlib
 import time
 
 from .backends.base import Sandbox
+from .errors import ConfigurationError
 from .guest import wire
 
 #: How long a guest may take to read a message before it is reminded, and how often it is.
@@ -18,6 +19,14 @@ REMIND_S = 0.5
 REMINDERS = 60
 #: Longest answer to a question.
 ANSWER_CHARS = 16_384
+
+
+def as_input(text: str | None) -> wire.Input:
+    """Return the message that answers a question. Raises ConfigurationError for what is too long."""
+    if text is not None and len(text) > ANSWER_CHARS:
+        said = f"The answer has {len(text)} characters; {ANSWER_CHARS} are the most."
+        raise ConfigurationError(said, "Put it into the cell instead.")
+    return wire.Input(text)
 
 
 class Telling:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from test_kernel import Notebook
 
+from sandbox_kernel import inspection
 from sandbox_kernel.runner import Runner
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:jupyter_client", "ignore:Kernel is running over TCP")
@@ -115,6 +116,44 @@ def test_answers_come_while_a_cell_runs(notebook: Notebook) -> None:
         if message["parent_header"]["msg_id"] == running:
             break
     assert message["content"]["ename"] == "KeyboardInterrupt"
+
+
+def test_the_waiting_sandbox_is_asked(notebook: Notebook) -> None:
+    """Where the session goes on in a sandbox, signatures and documentation are whole, and paths are those of the sandbox.
+
+    Where the state is carried nobody waits who could be asked: what is short says so, and no paths are proposed.
+    """
+    parameters = ", ".join(f"parameter_{number}: int = {number}" for number in range(100))
+    code = f"def long({parameters}):\n    'One.\\n\\n    Two.'\n"
+    files = "import os; os.makedirs('data/inner'); open('data.csv', 'w').close(); x = {'a': long}\n"
+    notebook.run(code + files)
+    text, paths = inspect(notebook, "long"), complete(notebook, "open('da")
+    if "local" in notebook.manager.kernel_name:
+        assert "    parameter_99: int = 99,\n)" in text and "One.\n\nTwo." in text
+        assert sorted(paths) == ["data.csv", "data/"]
+        assert complete(notebook, "%cd da") == ["data/"]
+        assert complete(notebook, "!ls data/") == ["data/inner/"]
+        notebook.run("%cd data")
+        assert complete(notebook, "open('") == ["inner/"]
+        notebook.run("%sandbox undo")
+        assert "data/" in complete(notebook, "open('")
+    else:
+        assert inspection.SHORT in text
+        assert paths == []
+    assert "Time execution" in inspect(notebook, "%time")
+
+
+def test_no_paths_while_a_cell_runs(notebook: Notebook) -> None:
+    """While a cell runs the sandbox is its own: paths are not proposed, and names are told from what was known before."""
+    notebook.run("open('data.csv', 'w').close()\ndef f(a, b=2): 'Say it.'")
+    client = notebook.client
+    client.execute("print('go')\nwhile True: pass")
+    while client.get_iopub_msg(timeout=60)["msg_type"] != "stream":
+        pass
+    assert complete(notebook, "open('da") == []
+    text = inspect(notebook, "f")
+    assert "f(a, b=2)" in text and inspection.SHORT in text
+    notebook.manager.interrupt_kernel()
 
 
 def test_names_go_with_the_state(notebook: Notebook) -> None:

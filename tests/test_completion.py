@@ -68,10 +68,14 @@ OUTLINE = outline.read(json.dumps(SAID), outline.Outline())
         ('df["al', Question("key", "df", "al", '"')),
         ("x = d['", Question("key", "d", "", "'")),
         ("d[", Question("key", "d", "", "")),
-        ("a.d['x", Question("none")),
-        ("print('df.he", Question("none")),
+        ("a.d['x", Question("path", "", "x", "'")),
+        ("print('df.he", Question("path", "", "df.he", "'")),
+        ('f("a", "b/c d', Question("path", "", "b/c d", '"')),
         ("x = 1  # df.he", Question("none")),
-        ("!ls df.he", Question("none")),
+        ("!ls df.he", Question("path", "", "df.he", "!")),
+        ("x = !cat two\\ words", Question("path", "", "two\\ words", "!")),
+        ("  %cd da", Question("path", "cd", "da", "!")),
+        ("%run ", Question("path", "", "", "!")),
         ("'it' + df.he", Question("attribute", "df", "he")),
         ("np.random.uni", Question("attribute", "np.random", "uni")),
         ("f(df).he", Question("attribute", "", "he")),
@@ -145,6 +149,20 @@ def test_what_is_not_known_is_left_to_others(code: str) -> None:
     assert completion.answer(completion.question(code, len(code)), OUTLINE) is None
 
 
+def test_paths_are_proposed_as_they_are_written() -> None:
+    """Words of a shell have their blanks escaped, strings do not; what would not be the path there is left out."""
+    said = ["da/", "data.csv", "two words", 'a"b', "a'b", "x\ny", "back\\slash", 3]
+
+    def proposed(code: str) -> list[str]:
+        return [proposal.text for proposal in completion.of_paths(completion.question(code, len(code)), said)]
+
+    assert proposed("open('") == ["da/", "data.csv", "two words", 'a"b']
+    assert proposed("!cat ")[:4] == ["da/", "data.csv", "two\\ words", 'a\\"b']
+    assert proposed("cd ") == ["da/"]
+    assert completion.path_asked(completion.question("!cat two\\ w", 11)) == "two w"
+    assert completion.of_paths(completion.question("!cat ", 5), {"no": "list"}) == []
+
+
 def test_the_reply_has_the_form_of_ipykernel() -> None:
     """Matches come with where they go and what they are, in code points."""
     code = "'😀'; df.he"
@@ -210,7 +228,8 @@ def test_builtins_are_told_from_the_host_s_own() -> None:
     found = told("print(1, ")
     assert found is not None
     assert found["Signature"].startswith("print(*args")
-    assert (told("str.join") or {})["Signature"].startswith("join(")
+    assert (told("str.join") or {})["Signature"] == "str.join(self, iterable, /)"
+    assert (told("open") or {})["Signature"].startswith("open(\n    file,\n    mode='r',\n")
     assert (told("text") or {})["String form"] == "'abc'"
 
 
@@ -228,9 +247,53 @@ def test_jedi_adds_what_the_outline_does_not_know() -> None:
 def test_the_text_is_ipython_s() -> None:
     """The reply is one text with headings; nothing found is said so; sections can be left out."""
     reply = inspection.reply({"Type": "int", "Docstring": "A.\x1b]0;title\x07B"})
-    assert reply["data"]["text/plain"] == "\x1b[31mType:\x1b[39m           int\n\x1b[31mDocstring:\x1b[39m\nA.B"
+    assert reply["data"]["text/plain"] == "\x1b[31mType:\x1b[39m      int\n\x1b[31mDocstring:\x1b[39m A.B"
     assert "Docstring" not in inspection.reply({"Type": "int", "Docstring": "A."}, {"docstring"})["data"]["text/plain"]
     assert inspection.reply(None) == {"status": "ok", "found": False, "data": {}, "metadata": {}}
+
+
+@pytest.mark.parametrize(
+    "said", [None, [], 3, {}, {"call": "signature", "parameters": 3, "keys": 3, "doc": [], "type": None}]
+)
+def test_what_a_guest_says_may_be_anything(said: object) -> None:
+    """A guest's word is taken for text where it is text, and for nothing where it is not."""
+    assert inspection.from_guest("f", said) in (None, {"Docstring": "<no docstring>"})
+
+
+def test_what_is_short_says_so() -> None:
+    """Where only a first line is known, or not all parameters, that is said; what is whole is left alone."""
+    whole = {"Signature": "f(a)", "Docstring": "One.\n\nTwo."}
+    assert inspection.cut(whole) == whole
+    assert (inspection.cut({"Docstring": "One."}) or {})["Docstring"] == f"One.\n{inspection.SHORT}"
+    assert inspection.SHORT in (inspection.cut({**whole, "Signature": "f(a, b..."}) or {})["Docstring"]
+    assert inspection.cut(None) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "cursor", "expected"),
+    [("%time x", 3, "%time"), ("%time x", 7, ""), ("x = 1\n  %%bash?", 15, "%%bash"), ("5 %time", 7, ""), ("", 0, "")],
+)
+def test_magics_are_found(code: str, cursor: int, expected: str) -> None:
+    """The magic at the cursor is told of; its arguments are what they are."""
+    assert inspection.magic(code, cursor) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("%time", "Time execution of a Python statement or expression."),
+        ("%%time", "Time execution of a Python statement or expression."),
+        ("%timeit", "Time execution of a Python statement or expression"),
+        ("%%capture", "run the cell, capturing stdout, stderr, and IPython's rich display() calls."),
+        ("%cd", "Change the current working directory."),
+        ("%%bash", "Run cells with bash in a subprocess."),
+        ("%who", "Print all interactive variables, with some minimal formatting."),
+    ],
+)
+def test_magics_are_told_as_ipython_tells_them(name: str, said: str) -> None:
+    """IPython's documentation is told of its magics, and nothing of what is none."""
+    assert said in (inspection.of_magic(name) or {})["Docstring"]
+    assert inspection.of_magic(name + "_") is None
 
 
 # -- whether a text is a whole cell

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from conftest import wait_until
 from guests import Guest, Said, pythons
 
-from sandbox_kernel.guest import wire
+from sandbox_kernel.guest import interrupts, wire
 
 PYTHONS = pythons()
 
@@ -113,6 +115,44 @@ def test_a_handler_of_the_cells_is_kept(tmp_path: Path) -> None:
         wait = "go()\nwhile not heard: time.sleep(0.01)\nheard.clear()"
         assert interrupted(guest, code + wait).finished.outcome == "ok"
         assert interrupted(guest, wait, 2).finished.outcome == "ok"
+
+
+@pytest.mark.parametrize("python", PYTHONS.values(), ids=PYTHONS)
+def test_an_interrupt_right_after_the_cell(python: str, tmp_path: Path) -> None:
+    """A cell that is interrupted before its code has begun ends as interrupted and has run nothing; the process goes on."""
+    with Guest(tmp_path, python, lasting=True) as guest:
+        assert value(guest, "x = 7; x", 1) == "7"
+        for number in range(2, 22):
+            guest.write(
+                wire.dump(wire.Cell(number, "x = 8\nimport time; time.sleep(1000)")) + b"\n" + wire.dump(wire.Interrupt())
+            )
+            guest.until(lambda said, number=number: len(said.of(wire.Finished)) == number)
+            finished = guest.said.of(wire.Finished)[-1]
+            assert (finished.outcome, finished.exit_status, finished.lives) == ("interrupted", 130, True)
+        assert value(guest, "x", 22) in ("7", "8")
+        assert guest.complaint() == ""
+
+
+def test_an_interrupt_while_the_handler_is_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interrupt that comes in the very moment in which none is let through is not forgotten: it comes afterwards."""
+    before = signal.getsignal(signal.SIGINT)
+    held = interrupts.Interrupts()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    real = signal.signal
+
+    def then_it_comes(number: int, handler: Any) -> Any:
+        found = real(number, handler)
+        signal.raise_signal(signal.SIGINT)
+        return found
+
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(interrupts.signal, "signal", then_it_comes)
+            theirs = held.hold()
+        with pytest.raises(KeyboardInterrupt):
+            held.let_go(theirs)
+    finally:
+        real(signal.SIGINT, before)
 
 
 def test_an_interrupt_between_cells_is_nobodys(tmp_path: Path) -> None:

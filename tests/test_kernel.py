@@ -14,9 +14,11 @@ from typing import Any
 
 import pytest
 from conftest import kernel_manager, wait_until
+from ipykernel.iostream import IOPubThread
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_core.utils import ensure_event_loop
 
+from sandbox_kernel.kernel import OwnStream
 from sandbox_kernel.outcomes import KEPT
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:jupyter_client", "ignore:Kernel is running over TCP")
@@ -149,6 +151,21 @@ def test_a_timeout_is_an_error_reply(kernel_name: str, tmp_path: Path) -> None:
         assert notebook.run("1")[1]["status"] == "ok"
     finally:
         notebook.close()
+
+
+def test_the_kernel_s_own_streams_wait_for_nobody() -> None:
+    """What the kernel itself printed is given to the thread that sends it, which may never come to that; else nothing is."""
+    asked = []
+    thread = threading.Thread(target=threading.Event().wait, daemon=True)
+    thread.start()
+    pub_thread = IOPubThread.__new__(IOPubThread)
+    pub_thread.thread, pub_thread.schedule, pub_thread.io_loop = thread, asked.append, None
+    stream = OwnStream(None, pub_thread, "stdout", watchfd=False, isatty=False)
+    stream.flush()
+    assert asked == []
+    stream._buffers[frozenset()].write("a warning")
+    stream.flush()
+    assert asked == [stream._flush]
 
 
 @pytest.mark.parametrize("mode", ["message", "signal"])

@@ -196,6 +196,29 @@ DEAF = (
 )
 
 
+def test_an_interrupt_at_each_moment_loses_nothing(notebook: Notebook) -> None:
+    """However soon after its request a cell is interrupted, it ends by KeyboardInterrupt and the state is kept."""
+    notebook.run("import os\nkept, pid = [1], os.getpid()\nnumber = iter(range(1000))")
+    local = "local" in notebook.manager.kernel_name
+    client = notebook.client
+    for moment_s in (0.0, 0.01, 0.05, 0.1, 0.2, 0.5) if local else (0.0, 0.3):
+        for again in range(3 if local else 1):
+            request = client.execute("import time; kept.append(2)\ntime.sleep(600)")
+            while client.get_iopub_msg(timeout=60)["msg_type"] != "execute_input":
+                pass
+            # The moments are what is tried; whatever the cell is doing then, the same must be true.
+            threading.Event().wait(moment_s)
+            notebook.manager.interrupt_kernel()
+            while (message := client.get_shell_msg(timeout=60))["parent_header"]["msg_id"] != request:
+                pass
+            content = message["content"]
+            assert (moment_s, again, content["ename"], content["evalue"]) == (moment_s, again, "KeyboardInterrupt", "")
+            if not again:
+                messages, reply = notebook.run("print(kept[0], isinstance(next(number), int))" if local else "print(kept[0])")
+                assert (reply["status"], out(messages).split()[0]) == ("ok", "1"), messages
+                assert not [content for kind, content in messages if kind == "stream" and content["name"] == "stderr"]
+
+
 def test_a_cell_that_goes_on_after_an_interrupt_is_killed(notebook: Notebook) -> None:
     """A cell that ignores the interrupt is killed in time for nbval, which waits five seconds, and leaves nothing behind."""
     notebook.run("x = 0")

@@ -188,6 +188,36 @@ def test_widgets_go_back_with_the_session(page: Page) -> None:
     assert text(page.run("print(slider.value, 'later' in globals())")) == "4 False\n"
 
 
+def test_the_page_follows_the_session(page: Page) -> None:
+    """After undo, rewind and load the page shows each widget as it is then, also when the state goes forward again."""
+    page.run(SLIDER)
+    slider = page.find("IntSliderModel")
+    page.run("slider.value = 10; slider.description = 'ten'")
+    page.run("%sandbox save ten")
+    page.update(slider, value=12)
+    page.run("slider.max = 50")
+    for command, expected in (
+        ("undo", (10, "ten", 100)),
+        ("rewind 1", (3, "", 100)),
+        ("rewind 4", (12, "ten", 50)),
+        ("load ten", (10, "ten", 100)),
+    ):
+        page.run(f"%sandbox {command}")
+        state = page.states[slider]
+        assert (command, (state["value"], state["description"], state["max"])) == (command, expected)
+        assert text(page.run("print(slider.value)", store_history=False)) == f"{expected[0]}\n"
+
+
+def test_the_page_follows_a_cell_that_was_ended(page: Page) -> None:
+    """When a cell moves a slider and dies, the page shows it where it is after that."""
+    page.run(SLIDER)
+    slider = page.find("IntSliderModel")
+    messages, reply = page._notebook.run("import os; slider.value = 9; os.kill(os.getpid(), 9)")
+    assert reply["ename"] == "CellDied"
+    page._take(messages)
+    assert page.states[slider]["value"] == 3
+
+
 def test_a_page_that_is_loaded_again_finds_its_widgets(page: Page) -> None:
     """Each widget that the kernel names tells its state when asked; the control channel is closed, as there is none."""
     page.run(SLIDER)

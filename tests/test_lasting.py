@@ -398,6 +398,44 @@ async def test_an_interrupt_at_each_moment(save: str) -> None:
         await left_nothing(play)
 
 
+async def test_an_interrupt_while_the_next_sandbox_starts(play: Play) -> None:
+    """A cell that is interrupted before its sandbox is there is called off: nothing is lost, and that one takes the next."""
+    await play.run("a")
+    await turns(10)
+    held, go = asyncio.Event(), asyncio.Event()
+
+    async def hold(_: object) -> None:
+        held.set()
+        await go.wait()
+
+    play.backend.before = hold
+    running = asyncio.ensure_future(play.run("b"))
+    await held.wait()
+    task = asyncio.ensure_future(play.run("c"))
+    await turns(2)
+    await play.session.interrupt()
+    *_, error, finished = await asyncio.wait_for(task, 5)
+    assert (error.name, error.value) == ("KeyboardInterrupt", "")
+    assert (finished.outcome, finished.lives, play.told) == ("interrupted", True, [])
+    go.set()
+    await running
+    assert (await play.out("d"), play.told) == ("a b d", [])
+    assert [len(sandbox.heard) for sandbox in play.backend.made[:3]] == [1, 2, 2]
+
+
+async def test_an_interrupt_before_the_sandbox_is_ready(play: Play) -> None:
+    """A sandbox that was not ready for its cell is not lost with it: the next cell runs in it."""
+    await play.run("a")
+    task = asyncio.ensure_future(play.run("b"))
+    while not play.session._running:
+        await turns(1)
+    await play.session.interrupt()
+    await task
+    made = len(play.backend.made)
+    assert await play.out("c") == "a c"
+    assert [type(word) for word in play.backend.made[made - 1].heard] == [wire.Wake, wire.Cell]
+
+
 @pytest.mark.parametrize("mode", ["exact", "carry"])
 async def test_a_close_at_each_moment(mode: str) -> None:
     """Closing while a cell waits, runs or settles ends it; no task, sandbox or snapshot is left."""

@@ -34,6 +34,30 @@ async def test_it_reads_earlier_cells(jedi: Jedi) -> None:
     assert await jedi.ask("explain", ("nothing", 1, 3), 60) is None
 
 
+async def test_who_asks_again_has_the_first_answer(jedi: Jedi, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A question that got no answer in time is not asked twice, but one that has none is."""
+    asked = []
+    ask = jedi._ask
+
+    async def count(request: bytes) -> object:
+        asked.append(request)
+        return await ask(request) if len(asked) > 1 else None
+
+    monkeypatch.setattr(jedi, "_ask", count)
+    source = ("import json\njson.loa", 2, 8)
+    assert await jedi.ask("complete", source, 60) is None
+    assert await jedi.ask("complete", source, 0.001) is None  # No program is started that soon.
+    for _ in range(2):
+        assert [row[0] for row in await jedi.ask("complete", source, 60)] == ["load", "loads"]
+    assert len(asked) == 2
+
+
+async def test_it_learns_ahead(jedi: Jedi) -> None:
+    """What it learns it does not tell."""
+    assert await jedi.ask("learn", ("import json\njson.", 2, 5), 60) == []
+    assert await jedi.ask("complete", ("import json\njson.loads", 2, 10), 60) == [["loads", "function", ""]]
+
+
 async def test_nothing_beside_the_notebook_is_seen_or_run(
     jedi: Jedi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

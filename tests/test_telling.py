@@ -99,6 +99,40 @@ async def test_a_cell_that_goes_on_is_killed_after_the_grace() -> None:
     assert sandbox.killed
 
 
+async def test_an_interrupt_of_a_cell_on_its_way_is_told_after_it() -> None:
+    """A cell that its guest has not begun is interrupted there, in order: its sandbox and the state in it are not lost."""
+    execution: Execution
+
+    async def interrupt(_: ScriptedSandbox) -> None:
+        await execution.interrupt()
+
+    ready, delivered, started = a_cell()
+    sandbox = ScriptedSandbox(ready, delivered, interrupt, heard(wire.Interrupt), started, wire.Taken(1), INTERRUPTED)
+    execution = execution_on(sandbox, rolls_back=True)
+    error, finished = await events_of(execution)
+    assert (error.name, error.value, finished) == ("KeyboardInterrupt", "", INTERRUPTED)
+    assert list(map(type, map(wire.load_message, sandbox.delivered))) == [wire.Cell, wire.Interrupt]
+    assert not sandbox.killed
+
+
+async def test_a_cell_that_is_not_delivered_is_called_off() -> None:
+    """A cell whose sandbox is not ready yet ends as interrupted, nothing is said of a state, and the sandbox goes on."""
+    execution: Execution
+
+    async def interrupt(_: ScriptedSandbox) -> None:
+        await execution.interrupt()
+        await execution.interrupt()
+
+    sandbox = ScriptedSandbox(interrupt, wire.Ready("3.11.2", "Linux"), HANG)
+    execution = execution_on(sandbox, rolls_back=True)
+    error, finished = await events_of(execution)
+    assert (error.name, error.value, finished) == ("KeyboardInterrupt", "", INTERRUPTED)
+    assert (sandbox.killed, sandbox.delivered) == (0, [])
+    assert execution.conversation is not None
+    assert await execution.conversation.ready
+    await execution.conversation.close()
+
+
 @pytest.mark.parametrize(("times", "grace_s"), [(2, GRACE_S), (3, GRACE_S), (1, 0.0)])
 async def test_a_second_interrupt_kills_at_once(times: int, grace_s: float) -> None:
     """Who is interrupted again, or has no grace, is killed at once."""
@@ -201,7 +235,7 @@ async def test_the_time_of_an_answer_moves_the_limit() -> None:
     execution = execution_on(ScriptedSandbox(*script), stdin=True, timeout_s=600.0, grace_s=10.0, answer_s=3600.0)
 
     def on(event: wire.Event) -> Any:
-        left.append(execution._timer.when() - asyncio.get_running_loop().time())
+        left.append(execution._limit._timer.when() - asyncio.get_running_loop().time())
         return execution.answer("x") if event == QUESTION else None
 
     await events_of(execution, on)

@@ -85,6 +85,7 @@ EVENTS = [
     pytest.param(
         wire.Expressions({"a": {"status": "ok"}}), b'["expressions",{"values":{"a":{"status":"ok"}}}]', id="expressions"
     ),
+    pytest.param(wire.Seen(3, "null"), b'["seen",{"number":3,"text":"null"}]', id="seen"),
     pytest.param(wire.Outline('{"names":{}}'), b'["outline",{"text":"{\\"names\\":{}}"}]', id="outline"),
     pytest.param(
         wire.Comm("open", "a1", "jupyter.widget", {"state": {"value": 1}}, {"version": "2.1.0"}, ["YWJj"]),
@@ -130,6 +131,7 @@ def test_messages_are_read_as_written() -> None:
     )
     assert wire.load_message(wire.dump(cell)) == cell
     others = (wire.Cell(1, ""), wire.Wake("abc", anew=True), wire.Ask(), wire.Input("x"), wire.Input(None), wire.Interrupt())
+    others += (wire.Look(1, "name", "np.sum"), wire.Look(2, "paths", "a/"))
     assert [wire.load_message(wire.dump(message)) for message in others] == list(others)
 
 
@@ -244,6 +246,8 @@ WRONG_VALUES: list[tuple[str, dict[str, Any], str, list[Any]]] = [
     ("page", {"data": {}}, "data", [None, "a", ["a"]]),
     ("expressions", {"values": {}}, "values", [None, "a", ["a"]]),
     ("outline", {"text": "{}"}, "text", [None, 1, {}]),
+    ("seen", {"number": 1, "text": "{}"}, "number", [None, -1, "1"]),
+    ("seen", {"number": 1, "text": "{}"}, "text", [None, 1, {}]),
     ("comm", COMM, "kind", [None, "opened", ["open"], 1]),
     ("comm", COMM, "id", [None, "", "a" * 65, "a b", "../a", "a\n", "<b>", "\u0661", 1, ["a"]]),
     ("comm", COMM, "target", [None, 1, ["a"]]),

@@ -69,6 +69,7 @@ class LocalSandbox:
         self._stderr = b""
         self._stderr_done: asyncio.Task[None] | None = None
         self._unheard: list[bytes] = []
+        self._writing = asyncio.Lock()
         self._heard = False
 
     def write_bundle(self, config: dict[str, Any], mounts: Sequence[oci.Mount]) -> None:
@@ -178,10 +179,11 @@ class LocalSandbox:
 
     async def _write(self, message: bytes) -> None:
         assert self._process is not None
-        # In a thread of its own: a cell with large files is more than a pipe holds.
+        # In a thread of its own: a cell with large files is more than a pipe holds, and another message must not cut in.
         fd = os.dup(self._process.stdin)
         try:
-            await asyncio.to_thread(_write_all, fd, message + b"\n")
+            async with self._writing:
+                await asyncio.to_thread(_write_all, fd, message + b"\n")
         except BrokenPipeError:
             pass  # It ended; lines() says so.
         finally:

@@ -21,7 +21,7 @@ import sys
 import types
 from typing import Any, Callable, Dict, List
 
-from . import ask, channel, frames, outline, output, rich, source, wire
+from . import ask, channel, explaining, frames, outline, output, rich, source, wire
 from .comms import Comms
 from .errors import describe, exit_status
 from .interrupts import Interrupts, run_until_complete
@@ -90,6 +90,9 @@ class CellProcess:
                 self._talk.say("awake")
             elif word == "names":
                 self.emit(wire.Names(self._state.names()))
+            elif word == "look":
+                number, what, subject = rest
+                self.emit(wire.Seen(number, explaining.answer(what, subject, self._main.__dict__)))
             elif word == "cell":
                 self._run_and_tell(wire.Cell(**rest[0]), rest[1])
                 if self._state.carry_out():

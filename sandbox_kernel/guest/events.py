@@ -209,6 +209,14 @@ class Outline:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """The answer to a Look. ``text`` is JSON: see :mod:`.explaining`."""
+
+    number: int
+    text: str
+
+
+@dataclass(frozen=True)
 class Comm:
     """What a widget says to its other half in the front end.
 
@@ -267,6 +275,7 @@ Event = Union[
     Page,
     Expressions,
     Outline,
+    Seen,
     Comm,
     Gap,
     Noise,
@@ -312,6 +321,7 @@ TABLE: Table = {
     "page": (Page, {"data": is_bundle}),
     "expressions": (Expressions, {"values": is_bundle}),
     "outline": (Outline, {"text": is_text}),
+    "seen": (Seen, {"number": is_count, "text": is_text}),
     "comm": (
         Comm,
         {

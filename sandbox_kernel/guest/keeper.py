@@ -27,7 +27,7 @@ from .course import FOREVER, Course
 from .mailbox import DirectoryMailbox, StreamMailbox
 
 #: Passed on as they are: what is not output.
-_UNCOUNTED = (wire.Names, wire.Unloadable, wire.Page, wire.Expressions, wire.Outline)
+_UNCOUNTED = (wire.Names, wire.Unloadable, wire.Page, wire.Expressions, wire.Outline, wire.Seen)
 _NOT_FOR_US = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 #: A cell that runs needs the processor itself, and is told something now and then.
 _LESS_OFTEN = 5
@@ -66,8 +66,7 @@ class Keeper:
         self._course = Course(wire.Cell(0, ""))
         self._files = files.Folder(".")
         self._poll = select.poll()
-        #: The same without the pipes.
-        self._calm_poll = select.poll()
+        self._calm_poll = select.poll()  # The same without the pipes.
         self._heard = 0
         self._reaped = False
 
@@ -204,6 +203,8 @@ class Keeper:
                 self._order("wake", message.session, message.anew)
             elif isinstance(message, wire.Ask):
                 self._order("names")
+            elif isinstance(message, wire.Look) and self._cell is None:
+                self._order("look", message.number, message.what, message.subject)
             elif isinstance(message, (wire.Input, wire.Interrupt)):
                 self._tell(message)
         return finished

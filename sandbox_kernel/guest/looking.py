@@ -24,6 +24,7 @@ _qualname_of = type.__dict__["__qualname__"].__get__
 _flags_of = type.__dict__["__flags__"].__get__
 _signature_of = type.__dict__["__text_signature__"].__get__
 _doc_of = type.__dict__["__doc__"].__get__
+_dict_of: Any = vars(types.ModuleType)["__dict__"].__get__
 _HEAP = 1 << 9
 
 _FUNCTIONS = (
@@ -156,27 +157,28 @@ def _cut(said: str, most: int) -> str:
     return said if len(said) <= most else said[: most - 3] + "..."
 
 
-def signature(value: Any, *, bound: bool = False) -> str:
+def signature(value: Any, *, bound: bool = False, whole: bool = False) -> str:
     """Return the parameters of a function or class as ``(a, b=1)``; nothing when they are not known.
 
-    ``bound``: it is the function of a class, and its first parameter is given.
+    ``bound``: it is the function of a class, and its first parameter is given. ``whole``: of what C made all is told.
     """
     of = type(value)
+    most = 100_000 if whole else SIGNATURE
     if of is types.FunctionType:
         return _of_code(value, bound)
     if of is types.MethodType:
-        return signature(value.__func__, bound=True)
+        return signature(value.__func__, bound=True, whole=whole)
     if of is classmethod or of is staticmethod:
-        return signature(value.__func__, bound=of is classmethod)
+        return signature(value.__func__, bound=of is classmethod, whole=whole)
     if id(of) in _builtin_ids:
-        return _of_text(value.__text_signature__)
+        return _of_text(value.__text_signature__, most)
     if is_class(value):
-        return _of_class(value)
+        return _of_class(value, most)
     wrapped = instance_dict(value).get("__wrapped__")
     return _of_code(wrapped, bound) if type(wrapped) is types.FunctionType else ""
 
 
-def _of_class(cls: type) -> str:
+def _of_class(cls: type, most: int) -> str:
     for base in mro(cls):
         for name in ("__init__", "__new__"):
             made = class_dict(base).get(name)
@@ -184,18 +186,18 @@ def _of_class(cls: type) -> str:
             if type(made) is types.FunctionType:
                 return _of_code(made, bound=True)
         if base is not object and not _flags_of(base) & _HEAP:
-            return _of_text(_signature_of(base))
+            return _of_text(_signature_of(base), most)
     return ""
 
 
-def _of_text(said: Any) -> str:
+def _of_text(said: Any, most: int) -> str:
     if type(said) is not str or not said.startswith("("):
         return ""
     said = " ".join(said.split()).replace("( ", "(").replace(", )", ")").replace(",)", ")")
     for given in ("($self, /, ", "($module, /, ", "($type, /, ", "($self, ", "($module, ", "($type, "):
         if said.startswith(given):
-            return _cut("(" + said[len(given) :], SIGNATURE)
-    return "()" if said.startswith("($") else _cut(said, SIGNATURE)
+            return _cut("(" + said[len(given) :], most)
+    return "()" if said.startswith("($") else _cut(said, most)
 
 
 def _of_code(function: Any, bound: bool) -> str:
@@ -239,11 +241,15 @@ def doc(value: Any) -> str:
     found: Any = None
     if of is types.FunctionType or id(of) in _property_ids or id(of) in _builtin_ids:
         found = value.__doc__
+    elif is_module(value):
+        found = _dict_of(value).get("__doc__")
     elif is_class(value):
         found = class_dict(value).get("__doc__") if _flags_of(value) & _HEAP else _doc_of(value)
     else:
         found = instance_dict(value).get("__doc__")
-        if found is None and not _flags_of(of) & _HEAP and type(class_dict(of).get("__doc__")) is types.GetSetDescriptorType:
+        if (
+            found is None and type(class_dict(of).get("__doc__")) is types.GetSetDescriptorType
+        ):  # Of C, as Cython's functions.
             found = class_dict(of)["__doc__"].__get__(value)
     return found if type(found) is str else ""
 

@@ -14,6 +14,7 @@ from .checks import (
     is_seconds,
     is_text,
     is_texts,
+    one_of,
     or_none,
 )
 
@@ -93,6 +94,19 @@ class Ask:
     """Asks what the namespace holds; the answer is Names."""
 
 
+@dataclass(frozen=True)
+class Look:
+    """Asks of one thing while no cell runs; the answer is Seen with the same number.
+
+    Attributes:
+        what: ``name``: the subject is a dotted name. ``paths``: it is what paths begin with.
+    """
+
+    number: int
+    what: str
+    subject: str
+
+
 #: What may stand in each field, by the message's word.
 TABLE: Table = {
     "cell": (
@@ -122,4 +136,5 @@ TABLE: Table = {
     "interrupt": (Interrupt, {}),
     "wake": (Wake, {"session": is_text, "anew": is_flag}),
     "ask": (Ask, {}),
+    "look": (Look, {"number": is_count, "what": one_of("name", "paths"), "subject": is_text}),
 }

@@ -146,7 +146,7 @@ class _Outline:
             ]
             if issubclass(of, dict):
                 entry["keys"] = looking.words(value, MOST_KEYS)
-            entry.update(_quietly(_of_packages, value) or {})
+            entry.update(_quietly(of_packages, value) or {})
         if kind in ("function", "class"):
             entry["signature"] = looking.signature(value)
         if kind != "instance":
@@ -255,7 +255,7 @@ def _list(path: str) -> List[str]:
 _LISTED: _Listed = {}
 
 
-def _of_packages(value: Any) -> Dict[str, Any]:
+def of_packages(value: Any) -> Dict[str, Any]:
     """Return shape and columns of arrays and tables, read by the packages' own means on the packages' own classes."""
     found: Dict[str, Any] = {}
     of = type(value)

@@ -35,13 +35,14 @@ from .events import (
     Ready,
     Result,
     Saved,
+    Seen,
     Started,
     Stream,
     Taken,
     Truncated,
     Unloadable,
 )
-from .messages import Ask, Cell, Input, Interrupt, Wake
+from .messages import Ask, Cell, Input, Interrupt, Look, Wake
 
 __all__ = [
     "GUEST_OUTCOMES",
@@ -61,6 +62,7 @@ __all__ = [
     "Input",
     "InputRequest",
     "Interrupt",
+    "Look",
     "Names",
     "Noise",
     "NotSaved",
@@ -70,6 +72,7 @@ __all__ = [
     "Ready",
     "Result",
     "Saved",
+    "Seen",
     "Started",
     "Stream",
     "Taken",
