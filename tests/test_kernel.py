@@ -64,6 +64,24 @@ def notebook(kernel_name: str) -> Iterator[Notebook]:
     made.close()
 
 
+#: Each says which Python a program of a cell is.
+_WHICH = [
+    "!python -c 'import sys; print(sys.prefix)'",
+    "!python3 -c 'import sys; print(sys.prefix)'",
+    "%%script python\nimport sys; print(sys.prefix)",
+    "import subprocess\nsubprocess.check_output(['python', '-c', 'import sys; print(sys.prefix)'], text=True)",
+]
+
+
+def test_programs_of_a_cell_are_those_of_its_python(notebook: Notebook) -> None:
+    """`python` and `%%script python` in a cell are its own Python, on every backend."""
+    prefix = notebook.run("import sys; print(sys.prefix)")[0][0][1]["text"].strip()
+    for code in _WHICH:
+        messages, reply = notebook.run(code)
+        said = "".join(content.get("text") or content["data"]["text/plain"] for _, content in messages)
+        assert reply["status"] == "ok" and prefix in said, (code, messages)
+
+
 def test_the_same_notebook_gives_the_same_messages(notebook: Notebook) -> None:
     """stdout, stderr, a result, an exception and a timeout give these messages, whatever the backend."""
     messages, reply = notebook.run("import sys\nprint('out')\nprint('err', file=sys.stderr)\nprint('out again')\n[1, 2]")
