@@ -67,8 +67,8 @@ class Interrupts:
         before = signal.getsignal(signal.SIGINT)
         if before is None or before is self._note:
             return None
+        self._late = None  # Before: one that comes next is to be remembered.
         signal.signal(signal.SIGINT, self._note)
-        self._late = None
         return before
 
     def let_go(self, before: Any) -> None:
