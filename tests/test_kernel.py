@@ -222,7 +222,18 @@ def test_the_count_is_that_of_ipython(notebook: Notebook) -> None:
         notebook.run("4")[1]["execution_count"],
     ]
     assert counts == [1, 2, 2, 2, "ok", 2]
-    assert notebook.run("print(5)\n5", silent=True)[0] == []
+
+
+def test_a_silent_cell_shows_all_but_its_value(notebook: Notebook) -> None:
+    """As in ipykernel a silent cell's text, displays and errors are published, with its request, and its value is not."""
+    messages, _ = notebook.run("import sys\nprint(5)\ndisplay(6)\nprint(7, file=sys.stderr)\n8", silent=True)
+    assert [(kind, content.get("text")) for kind, content in messages] == [
+        ("stream", "5\n"),
+        ("display_data", None),
+        ("stream", "7\n"),
+    ]
+    [(kind, error)], reply = notebook.run("1/0", silent=True)
+    assert (kind, error["ename"], reply["status"]) == ("error", "ZeroDivisionError", "error")
 
 
 def test_nothing_is_promised_that_is_not_there(notebook: Notebook) -> None:
