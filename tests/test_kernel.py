@@ -18,6 +18,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_core.utils import ensure_event_loop
 
 from sandbox_kernel.outcomes import KEPT
+from sandbox_kernel.runtime import Runtime
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:jupyter_client", "ignore:Kernel is running over TCP")
 
@@ -234,6 +235,30 @@ def test_a_silent_cell_shows_all_but_its_value(notebook: Notebook) -> None:
     ]
     [(kind, error)], reply = notebook.run("1/0", silent=True)
     assert (kind, error["ename"], reply["status"]) == ("error", "ZeroDivisionError", "error")
+
+
+@pytest.mark.parametrize("options", ["local"], indirect=True)
+def test_what_functions_of_a_new_life_say_is_shown(
+    kernel_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gvisor: Runtime
+) -> None:
+    """Loading a saved session calls the functions that were registered, and what they say and raise is told."""
+    monkeypatch.setenv("RUNSC_PATH", gvisor.path)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    notebook = Notebook(kernel_name)
+    try:
+        notebook.run("import sandbox_session\n@sandbox_session.on_fork\ndef f():\n    print('connecting')\n    1 / 0")
+        notebook.run("%sandbox save work")
+        notebook.client.execute("%sandbox load work\n'went on'")
+        told = went_on = ""
+        while not (told and went_on):
+            message = notebook.client.get_iopub_msg(timeout=90)
+            if message["msg_type"] == "stream":
+                told += message["content"]["text"]
+            elif message["msg_type"] == "execute_result":
+                went_on = message["content"]["data"]["text/plain"]
+        assert told.count("connecting") == 1 and "on_fork function f raised ZeroDivisionError" in told
+    finally:
+        notebook.close()
 
 
 def test_nothing_is_promised_that_is_not_there(notebook: Notebook) -> None:

@@ -38,6 +38,7 @@ from .events import (
     Started,
     Stream,
     Taken,
+    Told,
     Truncated,
     Unloadable,
 )
@@ -73,6 +74,7 @@ __all__ = [
     "Started",
     "Stream",
     "Taken",
+    "Told",
     "Truncated",
     "Unloadable",
     "Wake",
