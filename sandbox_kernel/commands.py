@@ -21,18 +21,26 @@ USAGE = """%sandbox undo [N]       take back the last cell, or the last N
 %sandbox load NAME      go on from a saved session
 %sandbox list           the saved sessions
 %sandbox reset          begin anew; what can be gone back to stays"""
+HELP = f"Each stands at the top of a cell, before all code; several may follow one another.\n{USAGE}"
 #: Names in `%sandbox state`, largest first.
 MOST_NAMES = 40
 
 
 def split(code: str) -> tuple[list[list[str]], str]:
-    """Return the commands that a cell begins with, each as words, and the rest of the cell. Raises ConfigurationError."""
+    """Return the commands that a cell begins with, each as words, and the rest of the cell. Raises ConfigurationError.
+
+    A question mark anywhere in a command, as in ``%sandbox?``, asks for help.
+    """
     commands = []
     lines = code.splitlines(keepends=True)
     before = len(lines)
     while lines:
         line = lines[0].strip()
-        if line and line.split()[0] == WORD:
+        if line and line.split()[0].strip("?") == WORD:
+            if "?" in line.partition("#")[0]:
+                commands.append(["help"])
+                lines.pop(0)
+                continue
             try:
                 commands.append(shlex.split(line, comments=True)[1:])
             except ValueError as error:
@@ -48,7 +56,7 @@ async def run(session: Session, words: list[str]) -> str:
     """Obey one command and return what to tell. Raises StateError or ConfigurationError."""
     name, *arguments = words or ["help"]
     if name in ("help", "--help", "-h", "?"):
-        return USAGE
+        return HELP
     known = _COMMANDS.get(name)
     if known is None:
         raise ConfigurationError(f"There is no command {name!r}. {closest(name, _COMMANDS)}".rstrip(), f"There are:\n{USAGE}")

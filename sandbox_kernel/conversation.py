@@ -123,12 +123,12 @@ class Conversation:
             _resolve(self._looks.pop(event.number, None), event.text)
         elif isinstance(event, wire.Unloadable):
             self._problem = StateUnusable(f"The session's state cannot be loaded: {event.reason.rstrip('.')}.", GO_BACK)
-        elif (queue := self._queue) is not None:
+        elif (queue := self._queue) is None or isinstance(event, wire.Told):  # Which is no cell's.
+            self.elsewhere(event)
+        else:
             await queue.put(event)
             if self._queue is not queue:  # Nobody reads it any more, and it was full until that moment.
                 self._pass_on(queue)
-        else:
-            self.elsewhere(event)
 
     async def attach(self) -> AsyncGenerator[wire.Event, None]:
         """Yield what is said from now on, until the sandbox has ended or the iteration is closed. Raises SandboxError."""

@@ -13,14 +13,24 @@ from typing import Any
 
 from jupyter_client.kernelspec import KernelSpecManager
 
+_STATE = "--Runner.state="
 DISPLAY_NAMES = {"local": "Python (sandbox, local)", "kubernetes": "Python (sandbox, Kubernetes)"}
+#: How each keeps the state when nobody says.
+DEFAULT_STATES = {"local": "exact", "kubernetes": "carry"}
 
 
 def kernelspec(backend: str, options: Sequence[str], display_name: str | None = None) -> dict[str, Any]:
     """Return the ``kernel.json`` for a backend; ``options`` are settings as on a command line."""
     spec: dict[str, Any] = json.loads((_files() / "kernel.json").read_text(encoding="utf-8"))
     command = [sys.executable, *spec["argv"][1:], f"--Runner.backend_name={backend}", *options]
-    return {**spec, "argv": command, "display_name": display_name or DISPLAY_NAMES[backend]}
+    return {**spec, "argv": command, "display_name": display_name or _display_name(backend, options)}
+
+
+def _display_name(backend: str, options: Sequence[str]) -> str:
+    """Return the name of a kernel, with the state where that is not the backend's own."""
+    name = DISPLAY_NAMES[backend]
+    states = [option.removeprefix(_STATE) for option in options if option.startswith(_STATE)]
+    return name if not states or states[-1] in ("", DEFAULT_STATES[backend]) else f"{name[:-1]}, {states[-1]})"
 
 
 def _files() -> Traversable:

@@ -46,10 +46,8 @@ def _display(event: wire.Display, rules: policy.Policy) -> Message:
 
 
 def _shown(event: wire.Display | wire.Result, rules: policy.Policy) -> dict[str, Any]:
-    data = rules.bundle(event.data)
-    if widgets.is_view(event.data.get(widgets.VIEW)):
-        data[widgets.VIEW] = event.data[widgets.VIEW]
-    return {"data": data, "metadata": rules.metadata(event.metadata)}
+    also = [widgets.VIEW] if widgets.is_view(event.data.get(widgets.VIEW)) else []
+    return {"data": rules.bundle(event.data, also), "metadata": rules.metadata(event.metadata)}
 
 
 def error(event: wire.Error) -> dict[str, Any]:

@@ -81,6 +81,7 @@ class SandboxKernel(CommHandlers, Answers):
             self.note_cell(code, count, stored=store_history and not silent)
             # Whoever shows cells to a person names the cell and lets it ask.
             watched = allow_stdin and not silent and cell_id is not None
+            before = self._background
             self._background = self._outlet(self.get_parent("shell"), silent, watched=watched)  # type: ignore[no-untyped-call]
             self._questions = self._asking() if allow_stdin else None
             options = {
@@ -93,6 +94,8 @@ class SandboxKernel(CommHandlers, Answers):
             if self._pace is not None:
                 await self._pace.wait_sent()
                 self.learn_soon()
+            if silent:  # Nobody looks there for what threads of the user's cells go on to say.
+                self._background = before
         if not silent and not (store_history and code.strip()):
             self.execution_count -= 1  # The base class counts every request; IPython only what goes into its history.
         return {**reply.content(), "execution_count": count}
@@ -155,10 +158,13 @@ class SandboxKernel(CommHandlers, Answers):
             outlet.put(message)
 
     def _outlet(self, parent: dict[str, Any], silent: bool, *, watched: bool = False) -> iopub.Outlet:
-        """Return what sends messages about one cell, also when it has ended: its threads may go on to print."""
+        """Return what sends messages about one cell, also when it has ended: its threads may go on to print.
+
+        Without a parent nobody is told; of a silent cell all but its value.
+        """
 
         def send(kind: str, content: dict[str, Any], **more: Any) -> None:
-            if not silent and self.session is not None:
+            if parent and not (silent and kind == "execute_result") and self.session is not None:
                 topic = self._topic(kind)  # type: ignore[no-untyped-call]
                 self.session.send(self.iopub_socket, kind, content, parent=parent, ident=topic, **more)
 

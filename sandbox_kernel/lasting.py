@@ -25,6 +25,9 @@ from .state.exact import BaseImages
 from .state.history import History, Point
 from .state.keeper import Keeper
 
+#: Of what a guest's functions of a new life say.
+TOLD_CHARACTERS = 10_000
+
 
 class LastingSession(GoesBack):
     """See the module's text. Cells run one after another.
@@ -190,6 +193,8 @@ class LastingSession(GoesBack):
     def _in_background(self, event: wire.Event) -> None:
         if isinstance(event, wire.Noise):  # No guest's word: the backend has something to say.
             self.tell(event.text)
+        elif isinstance(event, wire.Told):
+            self.tell(f"What sandbox_session.on_fork called said: {event.text[:TOLD_CHARACTERS].strip()}")
         else:
             self.background(event)  # Which may be set at any time.
 

@@ -12,6 +12,7 @@ are estimated first, from above, and a document that is too expensive is refused
 from __future__ import annotations
 
 import base64
+import html as html_entities
 import re
 from functools import cache
 from typing import TYPE_CHECKING
@@ -41,6 +42,8 @@ _TEXT = {
 _GONE = {
     *("script", "style", "svg", "math", "template", "noscript", "iframe", "noframes", "noembed", "object", "title"),
     *("textarea", "select", "xmp", "plaintext"),
+    # What stands in these is for who cannot play them.
+    *("audio", "video", "canvas"),
 }
 _CELL = {"colspan", "rowspan", "align", "valign", "scope"}
 _ATTRIBUTES = {
@@ -83,6 +86,13 @@ _SELECTOR_PART = re.compile(r"(\s*>\s*|\s+|)([#.]?)([A-Za-z_][\w-]*)", re.ASCII)
 _PSEUDO = re.compile(r":(?:hover|first-child|last-child|nth-child\((?:\d+|odd|even)\))", re.ASCII)
 _ELEMENTS = _TABLE | _TEXT
 
+#: As nh3 writes them: every value in double quotes.
+_LOST_PICTURE = re.compile(r'<img(?:\s+(?!src=)[\w-]+="[^"]*")*\s*/?>')
+_ANY_TAG = re.compile(r'<(?:"[^"]*"|[^<>"])*>')
+#: What is seen without text: pictures, rules, tables with their lines, boxes of a colour.
+_DRAWN = re.compile(r"<(?:img|hr|table|details)\b|<[^<>]*\sstyle=")
+_LOADING = re.compile(r"<(?:img|video|audio|source|iframe|embed)\b[^<>]*\ssrc\s*=\s*[\"']?\s*(?:https?:)?//", re.IGNORECASE)
+
 _TAG = re.compile(r"<(/?)([A-Za-z][^\s<>/]*)")
 #: A tag that every parser reads alike. One that is not is counted at its worst.
 _PLAIN_TAG = re.compile(r"<[A-Za-z][\w:-]*((?:\s+[^\s\"'<>=/]+(?:\s*=\s*(?:\"[^\"<>]*\"|'[^'<>]*'|[^\s\"'<>=`]+))?)*)\s*/?>")
@@ -117,9 +127,20 @@ def clean_html(html: str) -> str | None:
         return None
     style = "\n".join(_rules(_style_sheets(html)))
     cleaned = _cleaner().clean(html)
-    if not cleaned.strip() or not _is_safe_around_latex(cleaned):
+    if not _shows(cleaned) or not _is_safe_around_latex(cleaned):
         return ""
     return f"<style>\n{style}\n</style>\n{cleaned}" if style else cleaned
+
+
+def _shows(cleaned: str) -> bool:
+    """Tell whether there is anything to see in what nh3 has written: a picture without a source is nothing."""
+    left = _LOST_PICTURE.sub("", cleaned)
+    return bool(_DRAWN.search(left) or html_entities.unescape(_ANY_TAG.sub("", left)).strip())
+
+
+def loads_pictures(html: str) -> bool:
+    """Tell whether HTML has a picture, a sound or a page to load from the network."""
+    return len(html) <= MARKUP_BYTES and _LOADING.search(html) is not None
 
 
 @cache

@@ -24,7 +24,9 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]*")
 
 _MIME = re.compile(r"[\w.+-]+/[\w.+-]+", re.ASCII)
 #: What IPython shows as the text of an object that is nothing but markup.
-_NO_TEXT = re.compile(r"<IPython\.[\w.]+ object>|")
+_NO_TEXT = re.compile(r"<IPython\.[\w.]+ (?:object|at 0x[0-9a-f]+)>|")
+#: Types that are named when none of them is shown.
+MOST_TYPES = 3
 #: An id that is longer becomes its digest.
 ID_LENGTH = 128
 
@@ -114,10 +116,10 @@ class Policy:
         kept = clean_bundle(data)
         if self.html == "sanitized":
             kept.update(_clean_markup(data))
-        _fill_text(kept, data)
         for mime in (*self.extra, *also):
             if mime in data and _sendable(data[mime]):
                 kept[mime] = data[mime]
+        _fill_text(kept, data)
         return kept
 
     def metadata(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,7 +145,7 @@ def _clean_markup(data: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _fill_text(kept: dict[str, Any], data: Mapping[str, Any]) -> None:
-    """Where markup is left out, say so when it was too large, and let the source stand for what has no other text."""
+    """Where nothing but text is left, let the source stand for markup that has no other text, or say what is left out."""
     text = kept.get("text/plain", "")
     if kept.keys() - {"text/plain"}:
         return
@@ -156,3 +158,18 @@ def _fill_text(kept: dict[str, Any], data: Mapping[str, Any]) -> None:
         if isinstance(source, str) and _NO_TEXT.fullmatch(text):
             kept["text/plain"] = clean_text(source)
             return
+    if _NO_TEXT.fullmatch(text) and data.keys() - {"text/plain"}:
+        kept["text/plain"] = f"{text}\n[{_why(data)}]".lstrip()
+
+
+def _why(data: Mapping[str, Any]) -> str:
+    """Say why nothing of a bundle is shown."""
+    html = data.get("text/html")
+    if isinstance(html, str) and markup.loads_pictures(html):
+        return (
+            "What lies in the network is not loaded: it would tell somebody that and when you look. OutputPolicy.html=trusted"
+            " loads it, and lets the cell act as you in Jupyter."
+        )
+    words = sorted(clean_word(mime) for mime in data.keys() - {"text/plain"})
+    named = ", ".join(words[:MOST_TYPES]) + (", ..." if len(words) > MOST_TYPES else "")
+    return f"Not shown: {named}. OutputPolicy.html and OutputPolicy.extra_mime_types set what is; the README has the risks."

@@ -210,7 +210,7 @@ def _prepare(home: Path) -> None:
     shutil.copyfile(Path(__file__).with_name("probe.py"), rootfs / "probe.py")
     config = oci.config(
         args=[python.path, "-I", "/probe.py"],
-        env=oci.environment({}),
+        env=oci.environment(python.path, {}),
         mounts=python.mounts(),
         limits=LIMITS,
         rootfs=str(rootfs),

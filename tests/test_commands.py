@@ -82,6 +82,12 @@ def session() -> FakeSession:
         pytest.param("%sandbox undo", [["undo"]], "\n", id="a command"),
         pytest.param("  %sandbox   undo  2 ", [["undo", "2"]], "\n", id="with spaces"),
         pytest.param("%sandbox", [[]], "\n", id="the word alone"),
+        pytest.param("%sandbox?", [["help"]], "\n", id="a question"),
+        pytest.param("?%sandbox", [["help"]], "\n", id="a question the other way"),
+        pytest.param("%sandbox rewind ?", [["help"]], "\n", id="a question behind it"),
+        pytest.param("%sandbox save 'what?\nx", [["help"]], "\nx", id="a question that cannot be read"),
+        pytest.param("%sandbox undo # why?", [["undo"]], "\n", id="a question in a comment"),
+        pytest.param("?%time", [], "?%time", id="a question about another"),
         pytest.param("%sandbox undo 2 # two of them", [["undo", "2"]], "\n", id="a comment behind it"),
         pytest.param("%sandbox rewind 'load x'", [["rewind", "load x"]], "\n", id="quotes"),
         pytest.param("%sandbox undo\nx = 1\n", [["undo"]], "\nx = 1\n", id="a cell behind it"),
@@ -113,7 +119,7 @@ def test_what_cannot_be_read_says_how_to_write_it() -> None:
 @pytest.mark.parametrize("words", [[], ["help"], ["--help"], ["-h"], ["?"]])
 async def test_help(session: FakeSession, words: list[str]) -> None:
     """Who asks is told all there is."""
-    assert await commands.run(session, words) == commands.USAGE
+    assert await commands.run(session, words) == commands.HELP
 
 
 def test_all_commands_are_in_the_help() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from guests import Guest, Said, pythons, run
+from shells import SHELLS, environment, run_cells
 
 from sandbox_kernel.guest import wire
 
@@ -51,6 +52,35 @@ def test_nobody_can_answer(code: str, tmp_path: Path) -> None:
     said = run(tmp_path, code)
     assert said.error.name == "EOFError" and "nobody can answer" in said.error.value
     assert not said.of(wire.InputRequest)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_nobody_can_answer_in_a_notebook(shell: str, tmp_path: Path) -> None:
+    """A notebook's cell gets what ipykernel raises, which is IPython's own where there is one, and in no frame of ours."""
+    cells = ["input('name? ')", "import getpass; getpass.getpass()", "import sys; sys.stdin.readline()"]
+    cells.append("try: input()\nexcept NotImplementedError as error: print(type(error).__module__)")
+    asked, secret, read, caught = run_cells(shell, tmp_path, cells)
+    for said, word in ((asked, "raw_input"), (secret, "getpass")):
+        assert said.error.name == "StdinNotImplementedError"
+        assert said.error.value == f"{word} was called, but this frontend does not support input requests."
+        assert "ask.py" not in "".join(said.error.traceback)
+    assert read.shown == ["''"]
+    assert caught.out == ("IPython.core.error\n" if shell == "ipython" else "builtins\n")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_end_of_input_shows_no_frame_of_ours(shell: str, tmp_path: Path) -> None:
+    """What input() raises is told where the cell called it, also as the cause of another error."""
+    code = (
+        "def f():\n    try:\n        input()\n    except EOFError as error:\n        raise ValueError('none') from error\nf()"
+    )
+    with Guest(tmp_path, env=environment(shell, tmp_path)) as guest:
+        guest.deliver(code, notebook=True, stdin=True, name="Cell In[1]", count=1)
+        asked(guest)
+        answer(guest, None)
+        told = "".join(guest.rest().error.traceback)
+    assert "EOFError" in told and "ValueError" in told
+    assert "ask.py" not in told and "_sandbox_guest" not in told
 
 
 def test_no_answer(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ import pytest
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 
 from sandbox_kernel import install, settings
+from sandbox_kernel.backends.kubernetes import KubernetesBackend
+from sandbox_kernel.backends.runsc import LocalBackend
 from sandbox_kernel.kernel import SandboxKernelApp
 from sandbox_kernel.runner import Runner
 
@@ -61,6 +63,29 @@ OPTIONS = [
 def test_the_kernelspec(arguments: tuple[Any, ...], expected: dict[str, Any]) -> None:
     """A kernelspec starts this Python with the backend and the options, and interrupts by message."""
     assert install.kernelspec(*arguments) == expected
+
+
+@pytest.mark.parametrize(
+    ("backend", "state", "name"),
+    [
+        ("local", "carry", "Python (sandbox, local, carry)"),
+        ("local", "fresh", "Python (sandbox, local, fresh)"),
+        ("local", "exact", "Python (sandbox, local)"),
+        ("kubernetes", "fresh", "Python (sandbox, Kubernetes, fresh)"),
+        ("kubernetes", "carry", "Python (sandbox, Kubernetes)"),
+    ],
+)
+def test_the_name_says_how_state_is_kept(backend: str, state: str, name: str) -> None:
+    """In the launcher a kernel is told from another by its state, where that is not what its backend does by itself."""
+    options = [f"--Runner.state={state}", "--Runner.memory_mib=512"]
+    assert install.kernelspec(backend, options)["display_name"] == name
+    assert install.kernelspec(backend, options, "Mine")["display_name"] == "Mine"
+
+
+def test_the_state_of_a_backend_is_what_it_does_by_itself() -> None:
+    """Names leave out the state that a backend keeps when nobody says how."""
+    backends = {"local": LocalBackend, "kubernetes": KubernetesBackend}
+    assert {name: backend.modes[0] for name, backend in backends.items()} == install.DEFAULT_STATES
 
 
 def test_it_is_installed_where_jupyter_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

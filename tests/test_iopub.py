@@ -16,6 +16,10 @@ Content = dict[str, Any]
 DATA = {"text/plain": "x\x1b]0;t\x07", "text/html": "<script>", "image/png": "iVBORw0KGgo="}
 SHOWN = {"text/plain": "x", "image/png": "iVBORw0KGgo="}
 VIEW = {"application/vnd.jupyter.widget-view+json": {"model_id": "a1", "version_major": 2, "version_minor": 0}}
+NOT_SHOWN = (
+    "[Not shown: application/vnd.jupyter.widget-view+json. OutputPolicy.html and OutputPolicy.extra_mime_types set what is;"
+    " the README has the risks.]"
+)
 META = {"image/png": {"width": 3, "isolated": True}, "isolated": True}
 
 
@@ -52,7 +56,7 @@ META = {"image/png": {"width": 3, "isolated": True}, "isolated": True}
         ),
         pytest.param(
             wire.Display({"application/vnd.jupyter.widget-view+json": {"model_id": "<b>"}}),
-            ("display_data", {"data": {}, "metadata": {}}),
+            ("display_data", {"data": {"text/plain": NOT_SHOWN}, "metadata": {}}),
             id="no view",
         ),
         pytest.param(wire.Comm("open", "a"), None, id="a widget's word"),

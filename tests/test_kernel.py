@@ -20,6 +20,7 @@ from jupyter_core.utils import ensure_event_loop
 
 from sandbox_kernel.kernel import OwnStream
 from sandbox_kernel.outcomes import KEPT
+from sandbox_kernel.runtime import Runtime
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:jupyter_client", "ignore:Kernel is running over TCP")
 
@@ -64,6 +65,24 @@ def notebook(kernel_name: str) -> Iterator[Notebook]:
     made = Notebook(kernel_name)
     yield made
     made.close()
+
+
+#: Each says which Python a program of a cell is.
+_WHICH = [
+    "!python -c 'import sys; print(sys.prefix)'",
+    "!python3 -c 'import sys; print(sys.prefix)'",
+    "%%script python\nimport sys; print(sys.prefix)",
+    "import subprocess\nsubprocess.check_output(['python', '-c', 'import sys; print(sys.prefix)'], text=True)",
+]
+
+
+def test_programs_of_a_cell_are_those_of_its_python(notebook: Notebook) -> None:
+    """`python` and `%%script python` in a cell are its own Python, on every backend."""
+    prefix = notebook.run("import sys; print(sys.prefix)")[0][0][1]["text"].strip()
+    for code in _WHICH:
+        messages, reply = notebook.run(code)
+        said = "".join(content.get("text") or content["data"]["text/plain"] for _, content in messages)
+        assert reply["status"] == "ok" and prefix in said, (code, messages)
 
 
 def test_the_same_notebook_gives_the_same_messages(notebook: Notebook) -> None:
@@ -221,7 +240,42 @@ def test_the_count_is_that_of_ipython(notebook: Notebook) -> None:
         notebook.run("4")[1]["execution_count"],
     ]
     assert counts == [1, 2, 2, 2, "ok", 2]
-    assert notebook.run("print(5)\n5", silent=True)[0] == []
+
+
+def test_a_silent_cell_shows_all_but_its_value(notebook: Notebook) -> None:
+    """As in ipykernel a silent cell's text, displays and errors are published, with its request, and its value is not."""
+    messages, _ = notebook.run("import sys\nprint(5)\ndisplay(6)\nprint(7, file=sys.stderr)\n8", silent=True)
+    assert [(kind, content.get("text")) for kind, content in messages] == [
+        ("stream", "5\n"),
+        ("display_data", None),
+        ("stream", "7\n"),
+    ]
+    [(kind, error)], reply = notebook.run("1/0", silent=True)
+    assert (kind, error["ename"], reply["status"]) == ("error", "ZeroDivisionError", "error")
+
+
+@pytest.mark.parametrize("options", ["local"], indirect=True)
+def test_what_functions_of_a_new_life_say_is_shown(
+    kernel_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gvisor: Runtime
+) -> None:
+    """Loading a saved session calls the functions that were registered, and what they say and raise is told."""
+    monkeypatch.setenv("RUNSC_PATH", gvisor.path)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    notebook = Notebook(kernel_name)
+    try:
+        notebook.run("import sandbox_session\n@sandbox_session.on_fork\ndef f():\n    print('connecting')\n    1 / 0")
+        notebook.run("%sandbox save work")
+        notebook.client.execute("%sandbox load work\n'went on'")
+        told = went_on = ""
+        while not (told and went_on):
+            message = notebook.client.get_iopub_msg(timeout=90)
+            if message["msg_type"] == "stream":
+                told += message["content"]["text"]
+            elif message["msg_type"] == "execute_result":
+                went_on = message["content"]["data"]["text/plain"]
+        assert told.count("connecting") == 1 and "on_fork function f raised ZeroDivisionError" in told
+    finally:
+        notebook.close()
 
 
 def test_nothing_is_promised_that_is_not_there(notebook: Notebook) -> None:

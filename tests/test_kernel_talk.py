@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,15 +29,27 @@ def notebook(kernel_name: str) -> Iterator[Notebook]:
 
 
 @pytest.fixture
-def quick(kernel_name: str, tmp_path: Path) -> Iterator[Notebook]:
-    """The same, with a time limit and a grace of two seconds."""
-    spec = tmp_path / "share" / "jupyter" / "kernels" / kernel_name / "kernel.json"
-    values = json.loads(spec.read_text())
-    values["argv"] += ["--Runner.timeout_s=2", "--Runner.interrupt_grace_s=2"]
-    spec.write_text(json.dumps(values))
-    made = Notebook(kernel_name)
-    yield made
-    made.close()
+def started(kernel_name: str, tmp_path: Path) -> Iterator[Callable[..., Notebook]]:
+    """Starts the same with settings, on one backend after the other."""
+    made: list[Notebook] = []
+
+    def start(*options: str) -> Notebook:
+        spec = tmp_path / "share" / "jupyter" / "kernels" / kernel_name / "kernel.json"
+        values = json.loads(spec.read_text())
+        values["argv"] += options
+        spec.write_text(json.dumps(values))
+        made.append(Notebook(kernel_name))
+        return made[-1]
+
+    yield start
+    for notebook in made:
+        notebook.close()
+
+
+@pytest.fixture
+def quick(started: Callable[..., Notebook]) -> Notebook:
+    """One with a time limit and a grace of two seconds."""
+    return started("--Runner.timeout_s=2", "--Runner.interrupt_grace_s=2")
 
 
 class Answers:
@@ -58,18 +69,14 @@ def out(messages: list[Message]) -> str:
     return "".join(content["text"] for kind, content in messages if kind == "stream" and content["name"] == "stdout")
 
 
-def interrupted(
-    notebook: Notebook, code: str, how: Callable[[Notebook], None] | None = None
-) -> tuple[list[Message], dict[str, Any], float]:
-    """Run a cell, interrupt it when it has said ``go``, and return what came and how long it then took."""
-    said = threading.Event()
-    began = 0.0
+def interrupted(notebook: Notebook, code: str, *hows: Callable[[Notebook], None]) -> tuple[list[Message], dict[str, Any]]:
+    """Run a cell, interrupt it each time that it says ``go``, in these ways in turn, and return what came."""
+    said = threading.Semaphore(0)
 
     def interrupt() -> None:
-        nonlocal began
-        assert said.wait(90)
-        began = time.monotonic()
-        (how or by_message)(notebook)
+        for how in hows:
+            assert said.acquire(timeout=90)
+            how(notebook)
 
     messages: list[Message] = []
 
@@ -77,15 +84,14 @@ def interrupted(
         kind, content = message["msg_type"], message["content"]
         if kind not in ("status", "execute_input"):
             messages.append((kind, content))
-        if kind == "stream" and "go" in content["text"]:
-            said.set()
+        for _ in range(content["text"].count("go") if kind == "stream" else 0):
+            said.release()
 
     thread = threading.Thread(target=interrupt)
     thread.start()
-    reply = notebook.client.execute_interactive(code, output_hook=take, stdin_hook=lambda _: said.set(), timeout=90)
-    took = time.monotonic() - began
+    reply = notebook.client.execute_interactive(code, output_hook=take, stdin_hook=lambda _: said.release(), timeout=90)
     thread.join()
-    return messages, reply["content"], took
+    return messages, reply["content"]
 
 
 def by_message(notebook: Notebook) -> None:
@@ -120,10 +126,11 @@ def test_a_cell_asks_its_user(notebook: Notebook) -> None:
 
 
 def test_a_front_end_without_input_is_not_asked(notebook: Notebook) -> None:
-    """Without allow_stdin nobody is asked, and the cell reads why."""
+    """Without allow_stdin nobody is asked, and the cell reads why, in ipykernel's words."""
     _, reply = notebook.run("input('name? ')", allow_stdin=False)
-    assert reply["ename"] == "EOFError"
-    assert "cannot ask" in reply["evalue"]
+    assert reply["ename"] == "StdinNotImplementedError"
+    assert reply["evalue"] == "raw_input was called, but this frontend does not support input requests."
+    assert "input('name? ')" in drawn(reply) and "ask.py" not in drawn(reply)
 
 
 def test_an_answer_that_is_too_long(notebook: Notebook) -> None:
@@ -182,9 +189,9 @@ def test_an_interrupt_keeps_what_the_cell_made(notebook: Notebook, how: Callable
         "input('go')": "input('go')",
     }
     for number, (code, line) in enumerate(busy.items()):
-        _, reply, _ = interrupted(notebook, f"x = {number}\nprint('go')\n{code}", how)
+        _, reply = interrupted(notebook, f"x = {number}\nprint('go')\n{code}", how)
         assert (reply["status"], reply["ename"]) == ("error", "KeyboardInterrupt"), code
-        assert line in drawn(reply), code
+        assert line in drawn(reply) and "ask.py" not in drawn(reply) and "_sandbox_guest" not in drawn(reply), code
         assert ROLLED_BACK not in reply["evalue"]
         assert notebook.run("x")[0][-1][1]["data"] == {"text/plain": str(number)}, code
 
@@ -219,24 +226,27 @@ def test_an_interrupt_at_each_moment_loses_nothing(notebook: Notebook) -> None:
                 assert not [content for kind, content in messages if kind == "stream" and content["name"] == "stderr"]
 
 
-def test_a_cell_that_goes_on_after_an_interrupt_is_killed(notebook: Notebook) -> None:
-    """A cell that ignores the interrupt is killed in time for nbval, which waits five seconds, and leaves nothing behind."""
+#: In seconds; nothing here takes so long.
+FOREVER = 3600
+
+
+@pytest.mark.parametrize("grace_s", [0, 2])
+def test_a_cell_that_goes_on_after_an_interrupt_is_killed(grace_s: float, started: Callable[..., Notebook]) -> None:
+    """A cell that ignores the interrupt is killed after the grace, at once without one, and leaves nothing behind."""
+    notebook = started(f"--Runner.interrupt_grace_s={grace_s}")
     notebook.run("x = 0")
-    _, reply, _ = interrupted(notebook, DEAF)
+    _, reply = interrupted(notebook, DEAF, by_message)
     assert (reply["ename"], reply["evalue"]) == ("KeyboardInterrupt", ROLLED_BACK)
     assert notebook.run("x")[0][-1][1]["data"] == {"text/plain": "0"}
 
 
-def test_a_second_interrupt_kills_at_once(notebook: Notebook) -> None:
-    """Who presses stop twice does not wait for the grace."""
+@pytest.mark.parametrize("second", [by_message, by_signal])
+def test_a_second_interrupt_kills_at_once(second: Callable[[Notebook], None], started: Callable[..., Notebook]) -> None:
+    """A cell that goes on within a grace without end is not killed by the first interrupt, and is by the second."""
+    notebook = started(f"--Runner.interrupt_grace_s={FOREVER}")
     notebook.run("x = 0")
-
-    def twice(notebook: Notebook) -> None:
-        by_signal(notebook)
-        # A signal that comes while another is pending is one signal: so a message.
-        by_message(notebook)
-
-    _, reply, _ = interrupted(notebook, DEAF, twice)
+    messages, reply = interrupted(notebook, DEAF, by_message, second)
+    assert out(messages) == "go\ngo\n"
     assert (reply["ename"], reply["evalue"]) == ("KeyboardInterrupt", ROLLED_BACK)
     assert notebook.run("x")[0][-1][1]["data"] == {"text/plain": "0"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 import subprocess
 import sys
 from pathlib import Path
@@ -83,6 +84,17 @@ async def test_the_environment_is_not_inherited(local: Runner, monkeypatch: pyte
     monkeypatch.setenv("SECRET_OF_THE_HOST", "x")
     events = await run(local, "import os; print(sorted(os.environ))")
     assert "SECRET" not in text_of(events)
+
+
+async def test_pip_is_that_of_the_python_and_says_itself_that_there_is_no_network(local: Runner) -> None:
+    """`pip` is the environment's own. It cannot get a package, and who tries reads so in pip's own words."""
+    cell = {"notebook": True, "count": 1}
+    said = text_of(await run(local, "import pip\nprint(pip.__path__[0])\n!pip --version", **cell))
+    place, version = said.splitlines()
+    assert version.startswith("pip ") and os.path.realpath(place) in os.path.realpath(version.split()[3])
+    said = text_of(await run(local, "!pip install --no-input --retries 0 pip-is-not-asked-for-this", **cell))
+    assert "Failed to establish a new connection" in said or "No matching distribution found" in said, said
+    assert "not found" not in said.partition("ERROR")[0], said
 
 
 async def test_another_python_can_be_chosen() -> None:

@@ -7,6 +7,8 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from IPython import display
+from IPython.core.formatters import DisplayFormatter
 
 from sandbox_kernel import markup, policy
 
@@ -427,7 +429,70 @@ def test_more_types_can_be_let_through() -> None:
     for way in ("sanitized", "text"):
         rules = policy.Policy(way, frozenset({"application/x+json"}))
         assert rules.bundle(data, also=["application/y+json"]) == expected
-    assert policy.Policy().bundle({"application/x+json": "\ud800"}, also=["application/x+json"]) == {}
+    assert policy.Policy().bundle({"application/x+json": "\ud800"}, also=["application/x+json"]) == {
+        "text/plain": "[Not shown: application/x+json. OutputPolicy.html and OutputPolicy.extra_mime_types set what is; the"
+        " README has the risks.]"
+    }
+
+
+def _bundle(shown: object) -> dict[str, Any]:
+    """Return what IPython makes of an object."""
+    data: dict[str, Any] = DisplayFormatter().format(shown)[0]
+    return data
+
+
+#: By what they are: what IPython shows, and what is to be read of it.
+NOTHING_LEFT = {
+    "a remote picture": (display.Image(url="https://e.e/a.png"), "What lies in the network is not loaded"),
+    "a remote picture with a text": (display.Image(url="//e.e/a.png", alt="a cat"), "What lies in the network is not loaded"),
+    "remote pictures in HTML": (display.HTML("<p><img src='http://e.e/a'> &nbsp;<img src=HTTPS://e.e/b></p>"), "network"),
+    "a frame": (display.IFrame("https://e.e", 100, 100), "network"),
+    "a video": (display.YouTubeVideo("abc"), "network"),
+    "a film": (display.Video("https://e.e/a.mp4"), "network"),
+    "a sound": (display.Audio(data=b"RIFF" * 100, rate=8000), "Not shown: text/html."),
+    "a script": (display.Javascript("alert(1)"), "Not shown: application/javascript."),
+    "a script in HTML": (display.HTML("<script>alert(1)</script>"), "Not shown: text/html."),
+    "an empty form": (display.HTML("<form><input></form>"), "Not shown: text/html."),
+    "a picture that is none": (display.SVG("<svg xmlns='http://www.w3.org/2000/svg'></svg>"), None),
+}
+
+
+@pytest.mark.parametrize("name", NOTHING_LEFT)
+def test_what_leaves_nothing_to_see_says_so(name: str) -> None:
+    """Where no form of an output can be shown, its text says why, once, and which setting decides."""
+    shown, expected = NOTHING_LEFT[name]
+    bundle = _bundle(shown)
+    kept = policy.Policy().bundle(bundle)
+    if expected is None:
+        assert set(kept) == {"text/plain", "text/html"}
+        return
+    assert set(kept) == {"text/plain"} and expected in kept["text/plain"]
+    assert kept["text/plain"].count("OutputPolicy.html") == 1 and kept["text/plain"].startswith(bundle["text/plain"])
+    assert policy.Policy("text").bundle(bundle)["text/plain"].count("OutputPolicy.html") == 1
+    assert policy.Policy("trusted").bundle(bundle) == bundle
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "a",
+        "<hr>",
+        "<table><tr><td></td></tr></table>",
+        '<div style="background-color: red; width: 20px; height: 20px"></div>',
+        f'<img src="data:image/png;base64,{PNG}">',
+        "<p>&lt;</p>",
+        '<img src="https://e.e/a" alt=">"><b>a</b>',
+    ],
+)
+def test_what_can_be_seen_is_shown(html: str) -> None:
+    """Text, rules, tables, boxes with a colour and own pictures are something to see."""
+    assert "text/html" in policy.Policy().bundle({"text/plain": "", "text/html": html})
+
+
+@pytest.mark.parametrize("data", [{}, {"text/plain": ""}, {"text/plain": "<IPython.core.display.HTML object>"}])
+def test_what_was_empty_stays_so(data: dict[str, Any]) -> None:
+    """Of an output that had nothing to leave out nothing is said."""
+    assert policy.Policy().bundle(data) == data
 
 
 def test_the_name_of_a_display_is_bounded() -> None:

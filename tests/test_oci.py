@@ -114,14 +114,28 @@ def test_the_environment_is_all_there_is(monkeypatch: pytest.MonkeyPatch) -> Non
     """Nothing of the host's environment gets in but what the settings name."""
     monkeypatch.setenv("SECRET", "s3cr3t")
     expected = {
-        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "PATH": "/venv/bin:/usr/local/bin:/usr/bin:/bin",
         "HOME": "/home/sandbox",
         "LANG": "de_DE.UTF-8",
         "PYTHONDONTWRITEBYTECODE": "1",
         "MPLBACKEND": "agg",
         "MINE": "1",
     }
-    assert oci.environment({"MINE": "1", "LANG": "de_DE.UTF-8"}) == expected
+    assert oci.environment("/venv/bin/python", {"MINE": "1", "LANG": "de_DE.UTF-8"}) == expected
+
+
+@pytest.mark.parametrize(
+    ("python", "path"),
+    [
+        ("/usr/bin/python3", "/usr/bin:/usr/local/bin:/bin"),
+        ("/usr/local/bin/python3", "/usr/local/bin:/usr/bin:/bin"),
+        ("/home/me/venv/bin/python", "/home/me/venv/bin:/usr/local/bin:/usr/bin:/bin"),
+    ],
+)
+def test_programs_of_the_python_come_first(python: str, path: str) -> None:
+    """Where the Python lies is looked first for programs, and nowhere twice; who sets PATH has it so."""
+    assert oci.environment(python, {})["PATH"] == path
+    assert oci.environment(python, {"PATH": "/mine"})["PATH"] == "/mine"
 
 
 def test_the_guests_command() -> None:

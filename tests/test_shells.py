@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -11,10 +12,18 @@ import pytest
 from guests import Guest, pythons
 from shells import SHELLS, carry_cells, environment, run_cells, words
 
-from sandbox_kernel.guest import source, wire
+from sandbox_kernel.guest import errors, notebook_words, source, wire
 
 Cells = list[tuple[str, list[str]]]
 
+
+def plain(text: str) -> str:
+    """Return text without its colours."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+GOES_ON = notebook_words._HOW_TO_LEAVE
+LEFT = f"e:[sandbox: this cell has ended and nothing else; {GOES_ON}]"
 #: Cells of one notebook each, and what is heard of each cell, in order: see ``shells.words``.
 NOTEBOOKS: dict[str, Cells] = {
     "results": [
@@ -43,13 +52,29 @@ NOTEBOOKS: dict[str, Cells] = {
         ("x = (1,", ["x:SyntaxError"]),
         ("raise KeyboardInterrupt", ["x:KeyboardInterrupt"]),
         ("import sys; sys.exit(3)", ["x:SystemExit"]),
-        ("import sys; sys.exit(0)", []),
-        ("exit()", []),
+        ("import sys; sys.exit(0)", ["x:SystemExit"]),
         ("class E(Exception):\n  def __str__(self): raise SystemExit\nraise E", ["x:E"]),
         ("class A:\n  def __repr__(self): 1/0\nA()", ["x:ZeroDivisionError"]),
         ("%nothing_like_it", ["x:UsageError"]),
         ("%%nothing_like_it\n1", ["x:UsageError"]),
         ("%cd /not/there", None),  # type: ignore[list-item] # IPython says it on stderr
+    ],
+    "leaving": [
+        ("x = 1\nexit()\nx = 2", [LEFT]),
+        ("quit(0)", [LEFT]),
+        ("%time exit()", None),  # type: ignore[list-item] # and the time
+        ("exit", ["r:Nothing has ended; " + GOES_ON]),
+        ("quit", ["r:Nothing has ended; " + GOES_ON]),
+        ("exit(3)", ["x:SystemExit"]),
+        ("exit('why')", ["x:SystemExit"]),
+        ("try: exit()\nexcept SystemExit as error: print('caught', error.code)", ["o:caught None"]),
+        ("import sys; x, sys.stdin.closed", ["r:(1, False)"]),
+    ],
+    "the session's commands": [
+        ("x = 1\n%sandbox undo", ["x:UsageError"]),
+        ("%%sandbox undo\nx = 2", ["x:UsageError"]),
+        ("%%time\n%sandbox undo", None),  # type: ignore[list-item] # and the time
+        ("x", ["r:1"]),
     ],
     "await": [
         ("import asyncio\nawait asyncio.sleep(0, 3)", ["r:3"]),
@@ -100,6 +125,32 @@ def test_a_notebook(name: str, shell: str, tmp_path: Path) -> None:
         assert expected is None or words(said) == expected, code
         assert said.finished.outcome == ("error" if said.of(wire.Error) else "ok"), code
         assert len(said.of(wire.Error)) <= 1
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_an_exit_is_told_as_in_ipykernel(shell: str, tmp_path: Path) -> None:
+    """An exit says one line and no traceback, which %tb then shows; %tb itself fails no cell."""
+    exits = {"sys.exit(3)": ": 3", "sys.exit()": "", "raise SystemExit('no')": ": no", "exit(2)": ": 2"}
+    cells = [cell for code in exits for cell in (f"import sys\ndef f():\n    {code}\nf()", "%tb")]
+    said = run_cells(shell, tmp_path, cells)
+    for exited, shown, value in zip(said[::2], said[1::2], exits.values(), strict=True):
+        assert plain("\n".join(exited.error.traceback)).rstrip() == f"{errors.EXIT_HEADING}\nSystemExit{value}"
+        assert exited.finished.outcome == "error"
+        assert "in f" in plain(shown.err) and "_sandbox_guest" not in shown.err and shown.finished.outcome == "ok"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_traceback_of_an_exit_is_carried(shell: str, tmp_path: Path) -> None:
+    """What %tb shows is there in a sandbox that the state was carried to, after an exit and after any error."""
+    said = carry_cells([shell] * 4, tmp_path, ["def f():\n    exit(3)\nf()", "%tb", "1/0", "%tb"])
+    assert "in f" in plain(said[1].err) and "1/0" in plain(said[3].err)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_command_to_the_session_among_code_says_where_it_goes(shell: str, tmp_path: Path) -> None:
+    """Who writes %sandbox among code reads that it stands at the top, and of the help that there is."""
+    for said in run_cells(shell, tmp_path, ["x = 1\n%sandbox undo", "%%sandbox\nundo"]):
+        assert [plain(line) for line in said.error.traceback] == ["UsageError: " + notebook_words.AT_THE_TOP]
 
 
 @pytest.mark.parametrize("shell", SHELLS)

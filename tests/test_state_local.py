@@ -318,6 +318,24 @@ async def test_forks_are_independent(state: str) -> None:
         assert await value(await forks[2].fork(), "x") == "[0, 3]"
 
 
+async def test_what_functions_of_a_fork_say_is_a_notice(state: str) -> None:
+    """What functions for a fork print and raise is a notice of the fork, of its output nothing, and told nowhere else."""
+    code = (
+        "import sandbox_session, sys\n@sandbox_session.on_fork\ndef reconnect():\n    print('connecting')\n"
+        "    print('slowly', file=sys.stderr)\n    raise OSError('no way')"
+    )
+    async with SandboxExecutor(state=state) as executor:
+        session = executor.session()
+        assert (await session.run(code)).ok
+        fork = await session.fork()
+        result = await fork.run("print(sandbox_session.id)")
+        assert (result.stdout, result.stderr) == (f"{fork.id}\n", "")
+        [notice] = fork.notices
+        told = ["connecting", "slowly", "on_fork function reconnect raised OSError: no way"]
+        assert [line for line in told if line in notice] == told
+        assert (await fork.run("1")).ok and len(fork.notices) == 1 and session.notices == []
+
+
 async def test_forks_draw_other_numbers(state: str) -> None:
     """What nobody seeded is seeded anew in each fork; what the user seeded goes on the same in all."""
     async with a_session(state) as session:

@@ -75,6 +75,7 @@ EVENTS = [
     ),
     pytest.param(wire.NotSaved("too late"), b'["not_saved",{"reason":"too late"}]', id="not saved"),
     pytest.param(wire.Unloadable("cut"), b'["unloadable",{"reason":"cut"}]', id="unloadable"),
+    pytest.param(wire.Told("hello"), b'["told",{"text":"hello"}]', id="told"),
     pytest.param(
         wire.InputRequest("name: ", password=True),
         b'["input_request",{"prompt":"name: ","password":true}]',
@@ -240,6 +241,7 @@ WRONG_VALUES: list[tuple[str, dict[str, Any], str, list[Any]]] = [
     ("saved", {"parts": []}, "lost", [None, {"x": "y"}, ["x"], [["x"]], [["x", 1]], [["x", "y", "z"]]]),
     ("not_saved", {"reason": "a"}, "reason", [None, 1, ["a"]]),
     ("unloadable", {"reason": "a"}, "reason", [None, 1, ["a"]]),
+    ("told", {"text": "a"}, "text", [None, 1, ["a"]]),
     ("input_request", {"prompt": ""}, "prompt", [None, 1, ["a"]]),
     ("taken", {"messages": 1}, "messages", [None, -1, 1.5, True]),
     ("input_request", {"prompt": ""}, "password", [None, 0, "true"]),

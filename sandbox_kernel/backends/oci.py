@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os.path
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,8 @@ UID = 65534
 HOME = "/home/sandbox"
 GUEST = "/opt/sandbox-kernel"
 GUEST_PACKAGE = "_sandbox_guest"
+#: Where the system's programs are.
+_PATH = ("/usr/local/bin", "/usr/bin", "/bin")
 #: What carrying the state out may take, beyond the cell's own time.
 SAVE_S = 120.0
 #: Where carried state comes in and goes out.
@@ -126,10 +129,13 @@ def _bind(mount: Mount) -> dict[str, Any]:
     }
 
 
-def environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """Return the whole environment of the guest. Nothing of the host's gets in but what ``extra`` names."""
+def environment(python: str, extra: Mapping[str, str]) -> dict[str, str]:
+    """Return the whole environment of the guest. Nothing of the host's gets in but what ``extra`` names.
+
+    Programs of the Python at ``python`` come first, as in a virtual environment: ``!python`` and ``!pip`` are its own.
+    """
     return {
-        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "PATH": ":".join(dict.fromkeys((os.path.dirname(python), *_PATH))),
         "HOME": HOME,
         "LANG": "C.UTF-8",
         "PYTHONDONTWRITEBYTECODE": "1",

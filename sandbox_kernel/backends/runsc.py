@@ -149,16 +149,18 @@ class LocalBackend(LoggingConfigurable):
             "preload": list(self.preload),
         }
         mounts = self._all_mounts()
+        own: dict[str, str] = {}
         if request.mode == "carry":
             assert request.folder is not None and request.out is not None
             settings["carry"] = carry_settings(request, oci.PARTS, oci.NEW_PARTS, exact=True)
+            own = oci.hash_seed(request.session)
             mounts += [oci.Mount(str(request.folder), oci.PARTS), oci.Mount(str(request.out), oci.NEW_PARTS, writable=True)]
         else:
             # One that is fresh can come from an image too.
             settings["lasting"] = True
         return oci.config(
             args=oci.guest_args([self._python.path], settings),
-            env=oci.environment({**(oci.hash_seed(request.session) if request.mode == "carry" else {}), **self.environment}),
+            env=oci.environment(self._python.path, {**own, **self.environment}),
             mounts=mounts,
             limits=limits,
             rootfs=str(self._home / "rootfs"),

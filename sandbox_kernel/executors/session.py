@@ -24,8 +24,9 @@ class AgentSession:
     """A session of an executor: its runs see what earlier ones made, it can go back, and it can be forked.
 
     Attributes:
-        notices: Sentences about the state that somebody should read: what could not be saved or carried, and why. What
-            a run left is told when its state has been taken, at the latest when the next run begins.
+        notices: Sentences about the state that somebody should read: what could not be saved or carried, and why; what
+            functions of ``sandbox_session.on_fork`` printed and raised. What a run left is told when its state has been
+            taken, at the latest when the next run begins.
     """
 
     def __init__(self, runner: Runner, session: LastingSession) -> None:

@@ -28,6 +28,14 @@ LOOK_S = 0.1
 PROMPT_CHARS = 4096
 
 _NOBODY = "nobody can answer: this front end cannot ask for input"
+#: As ipykernel says it, in which ``input`` is ``raw_input``.
+_NOT_ASKED = "%s was called, but this frontend does not support input requests."
+
+
+class StdinNotImplementedError(NotImplementedError):
+    """What a notebook's cell gets that asks where nobody can answer; IPython's own of that name where there is one."""
+
+    __module__ = "builtins"
 
 
 class Questions:
@@ -40,6 +48,7 @@ class Questions:
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
         self._open = False
+        self._refuses = False
         self._pid = os.getpid()
 
     def install(self) -> None:
@@ -48,13 +57,14 @@ class Questions:
         getpass.getpass = self._getpass
         sys.stdin = sys.__stdin__ = _Lines(self)  # type: ignore[misc,assignment]
 
-    def begin(self, *, stdin: bool) -> None:
-        """A cell begins. ``stdin``: somebody can answer."""
+    def begin(self, *, stdin: bool, notebook: bool) -> None:
+        """A cell begins. ``stdin``: somebody can answer. ``notebook``: a front end would be asked."""
         self._open = stdin
+        self._refuses = notebook and not stdin
 
     def end(self) -> None:
         """The cell has ended. On return nobody reads the orders any more; a thread that waits gets EOFError."""
-        self._open = False
+        self._open = self._refuses = False
         with self._lock:
             pass
 
@@ -64,7 +74,13 @@ class Questions:
         return self._open and os.getpid() == self._pid
 
     def ask(self, prompt: object, *, password: bool = False) -> str:
-        """Return the user's line. Raises EOFError when there is none, and when nobody can answer."""
+        """Return the user's line. Raises EOFError when there is none, and when nobody can answer.
+
+        In a notebook whose front end cannot ask: a StdinNotImplementedError.
+        """
+        if self._refuses:
+            kind = getattr(sys.modules.get("IPython.core.error"), "StdinNotImplementedError", StdinNotImplementedError)
+            raise kind(_NOT_ASKED % ("getpass" if password else "raw_input"))
         if not self.possible:
             raise EOFError(_NOBODY)
         words = text.sendable(str(prompt))[:PROMPT_CHARS]
@@ -72,7 +88,10 @@ class Questions:
             number = next(self._numbers)
             if not self._talk.say("ask", number, body=wire.dump(wire.InputRequest(words, password))):
                 raise EOFError(_NOBODY)
-            answer = self._wait(number)
+            try:
+                answer = self._wait(number)
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt("Interrupted by user") from None
         if answer is None:
             raise EOFError("there is no answer")
         return answer

@@ -99,7 +99,7 @@ class CellProcess:
                     return
 
     def _run_and_tell(self, cell: wire.Cell, ordered: float) -> None:
-        self._questions.begin(stdin=cell.stdin)
+        self._questions.begin(stdin=cell.stdin, notebook=cell.notebook)
         status = self._interrupts.around(lambda: self._act(cell), ordered)
         self._questions.end()
         for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import traceback
-from typing import Callable, Iterator, List
+from typing import Callable, Iterator, List, Optional
 
 from . import text, wire
 
@@ -37,6 +37,35 @@ def event_of(error: BaseException, lines: List[str]) -> wire.Error:
         value = ""
     missing = getattr(error, "filename", None) if isinstance(error, FileNotFoundError) else None
     return wire.Error(kind, value, lines, text.cut(missing) if isinstance(missing, str) else None)
+
+
+#: What a shell shows of an exit, as IPython does.
+EXIT_HEADING = "An exception has occurred, use %tb to see the full traceback.\n"
+#: Causes of an error that are looked at.
+_MOST_CAUSES = 100
+
+
+def drop_our_tail(error: BaseException) -> None:
+    """Leave out of its traceback, and of those of what it came of, the frames of this program that they end in."""
+    seen: List[BaseException] = []
+    rest: List[Optional[BaseException]] = [error]
+    while rest and len(seen) < _MOST_CAUSES:
+        part = rest.pop()
+        if part is None or any(part is other for other in seen):
+            continue
+        seen.append(part)
+        rest += [part.__cause__, part.__context__]
+        last, step = None, part.__traceback__
+        while step is not None:
+            if not _is_ours(step.tb_frame.f_code.co_filename):
+                last = step
+            step = step.tb_next
+        if last is not None:
+            last.tb_next = None
+
+
+def _is_ours(filename: str) -> bool:
+    return os.path.dirname(filename) == _HERE
 
 
 def exit_status(exit: SystemExit) -> int:
@@ -72,7 +101,7 @@ def _parts(told: traceback.TracebackException) -> Iterator[traceback.TracebackEx
 
 
 def _theirs(stack: List[traceback.FrameSummary], name: str) -> List[traceback.FrameSummary]:
-    frames = [frame for frame in stack if os.path.dirname(frame.filename) != _HERE]
+    frames = [frame for frame in stack if not _is_ours(frame.filename)]
     if len(frames) < len(stack):
         # Between us and the cell only the event loop can stand.
         for index, frame in enumerate(frames):

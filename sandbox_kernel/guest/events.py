@@ -169,6 +169,13 @@ class Unloadable:
 
 
 @dataclass(frozen=True)
+class Told:
+    """What the user's functions of a new life said, and how they failed. Before Ready, at most once."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class InputRequest:
     """The cell waits for a line from the user: the answer is :class:`Input`. With ``password`` it is not to be shown."""
 
@@ -270,6 +277,7 @@ Event = Union[
     Saved,
     NotSaved,
     Unloadable,
+    Told,
     InputRequest,
     Taken,
     Page,
@@ -316,6 +324,7 @@ TABLE: Table = {
     "saved": (Saved, {"parts": are(is_digest, is_count), "lost": are(is_text, is_text)}),
     "not_saved": (NotSaved, {"reason": is_text}),
     "unloadable": (Unloadable, {"reason": is_text}),
+    "told": (Told, {"text": is_text}),
     "input_request": (InputRequest, {"prompt": is_text, "password": is_flag}),
     "taken": (Taken, {"messages": is_count}),
     "page": (Page, {"data": is_bundle}),

@@ -27,7 +27,7 @@ from .course import FOREVER, Course
 from .mailbox import DirectoryMailbox, StreamMailbox
 
 #: Passed on as they are: what is not output.
-_UNCOUNTED = (wire.Names, wire.Unloadable, wire.Page, wire.Expressions, wire.Outline, wire.Seen)
+_UNCOUNTED = (wire.Names, wire.Unloadable, wire.Told, wire.Page, wire.Expressions, wire.Outline, wire.Seen)
 _NOT_FOR_US = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 #: A cell that runs needs the processor itself, and is told something now and then.
 _LESS_OFTEN = 5

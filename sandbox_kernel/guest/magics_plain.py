@@ -13,7 +13,7 @@ import time
 import types
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from . import programs, wire
+from . import notebook_words, programs, wire
 
 ADVICE = "It needs IPython, which the sandbox's image does not have."
 _SCRIPTS = {"bash": "bash", "sh": "sh", "script": ""}
@@ -68,6 +68,8 @@ class Magics:
 
     def run_line(self, name: str, line: str) -> Any:
         """Run ``%name line``. Raises UsageError."""
+        if name == notebook_words.SANDBOX:
+            raise UsageError(notebook_words.AT_THE_TOP)
         magic = getattr(self, "line_" + name, None)
         if magic is None:
             raise UsageError("Line magic function `%%%s` not found. %s" % (name, ADVICE))
@@ -75,6 +77,8 @@ class Magics:
 
     def run_cell(self, name: str, line: str, body: str) -> Any:
         """Run ``%%name line`` over the rest of a cell. Raises UsageError."""
+        if name == notebook_words.SANDBOX:
+            raise UsageError(notebook_words.AT_THE_TOP)
         magic = getattr(self, "cell_" + name, None)
         if magic is None:
             raise UsageError("Cell magic `%%%%%s` not found. %s" % (name, ADVICE))

@@ -16,6 +16,7 @@ STATE = "_sandbox_shell"
 MOST_RESULTS = 20
 MOST_INPUTS = 1000
 MOST_CHARACTERS = 256 << 10
+MOST_OF_TRACE = 16 << 10
 
 UNDERSCORES = ("_", "__", "___")
 _RESULT = re.compile(r"_(\d+)")
@@ -52,6 +53,11 @@ def take_inputs(lines: List[str]) -> List[str]:
             break
         kept.append(line)
     return [""] * (len(lines) - len(kept)) + kept[::-1]
+
+
+def take_trace(lines: List[str]) -> List[str]:
+    """Return the last error as it is carried for ``%tb``: nothing when it is long."""
+    return lines if sum(map(len, lines)) <= MOST_OF_TRACE else []
 
 
 def fit(lines: List[str], count: int) -> None:

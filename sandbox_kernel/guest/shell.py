@@ -19,7 +19,7 @@ import sys
 import types
 from typing import Any, Callable, Dict, List, Optional
 
-from . import programs, session_names, wire
+from . import notebook_words, programs, session_names, wire
 
 #: What an IPython's first cell and its first traceback import.
 _WARM = (
@@ -91,6 +91,7 @@ class Shells:
     def _get(self) -> Any:
         if self._shell is None:
             os.environ.update(programs.environment())
+            notebook_words.install()
             users = dict(self._main.__dict__)
             self._shell = self._make()
             self._main.__dict__.update(users)  # It begins with names of its own; those that the user took stay the user's.

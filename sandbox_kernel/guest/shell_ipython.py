@@ -16,9 +16,9 @@ import sys
 import types
 from typing import Any, Callable, Dict, Iterator, List
 
-from . import programs, rich, session_names, source, text, wire
+from . import notebook_words, programs, rich, session_names, source, text, wire
 from .errors import describe, event_of, exit_status
-from .shell_ipython_parts import parts
+from .shell_ipython_parts import parts, usage_error
 
 INLINE = "module://matplotlib_inline.backend_inline"
 _OWN_NAMES = ("In", "Out", "_ih", "_oh", "_dh", "get_ipython")
@@ -35,6 +35,8 @@ class IPythonShell:
         self._told = False
         #: Within callbacks of IPython, or a cell that a cell runs: what fails there is not the cell.
         self._within = 0
+        #: The last error in full, for ``%tb`` in a sandbox where the error itself is not.
+        self.trace: List[str] = []
         self._depth = 0
         _use_inline_figures()
         kind = parts(self)
@@ -44,6 +46,22 @@ class IPythonShell:
         if not programs.has_terminals():
             self.shell.system = self.shell.system_raw
         _add_figures(self.shell)
+        self._add_magics()
+
+    def _add_magics(self) -> None:
+        def sandbox(_line: str, _cell: object = None) -> None:
+            raise usage_error()(notebook_words.AT_THE_TOP)
+
+        sandbox.__doc__ = notebook_words.AT_THE_TOP
+        their_tb = self.shell.find_line_magic("tb")
+
+        def tb(line: str) -> None:
+            with self.within():
+                their_tb(line)
+
+        tb.__doc__ = their_tb.__doc__
+        self.shell.register_magic_function(sandbox, "line_cell", notebook_words.SANDBOX)
+        self.shell.register_magic_function(tb, "line", "tb")
 
     # -- a cell
 
@@ -60,11 +78,13 @@ class IPythonShell:
             error = result.error_before_exec or result.error_in_exec
         except BaseException as raised:
             error = raised
-        if isinstance(error, SystemExit) and not self._told:
-            status = exit_status(error)
-            if status:
-                self.tell(self.describe(error))
-            return status
+        if isinstance(error, notebook_words.Left) and not self._told:
+            notebook_words.tell_left()
+            error = None
+        elif isinstance(error, SystemExit) and not self._told:
+            self.shell.show_exit(error)
+            self._tell_if_untold(error)
+            return exit_status(error) or 1
         if error is not None:
             self._tell_if_untold(error)
         if self._told:
@@ -95,6 +115,7 @@ class IPythonShell:
         kept = [text.cut(str(line)) for line in lines]
         if sum(map(len, kept)) > text.MOST_CHARACTERS:
             kept = [text.cut("\n".join(kept))]
+        self.trace = kept
         self.tell(event_of(error, kept))
 
     @contextlib.contextmanager
@@ -153,6 +174,7 @@ class IPythonShell:
             "cells": dict(self.cells.numbers),
             "extensions": sorted(self.shell.extension_manager.loaded),
             "config": _config_of(self.shell),
+            "trace": session_names.take_trace(self.trace),
         }
 
     def resume(self, state: Dict[str, Any]) -> None:
@@ -164,6 +186,7 @@ class IPythonShell:
         for back, name in enumerate(("_i00", "_i", "_ii", "_iii"), 1):  # Each moves on by one with the next input.
             setattr(history, name, state["in"][-back] if back < len(state["in"]) else "")
         self.cells.numbers.update(state["cells"])
+        self.trace = state.get("trace", [])
         self.shell.compile._filename_map.update(state["cells"])  # noqa: SLF001 - there is no other way to name a cell
         if state["in_step"]:
             for name in session_names.UNDERSCORES:

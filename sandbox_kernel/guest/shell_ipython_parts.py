@@ -11,6 +11,7 @@ import tempfile
 from typing import Any, Iterator
 
 from . import rich, source, wire
+from .errors import EXIT_HEADING, drop_our_tail
 from .interrupts import STOPPING
 
 #: What this module's classes are put before: IPython's, when there is one.
@@ -113,7 +114,8 @@ def _profile_class() -> Any:
     return Profile
 
 
-def _usage_error() -> Any:
+def usage_error() -> Any:
+    """Return the class of what a magic raises that was used as it cannot be."""
     return importlib.import_module("IPython.core.error").UsageError
 
 
@@ -209,27 +211,34 @@ class _Running(_ANY):  # type: ignore[misc]
         try:
             kind, value, trace = self._get_exc_info(exc_tuple)
         except ValueError:
-            print("No traceback available to show.", file=sys.stderr)
+            print(*self.owner.trace or ["No traceback available to show."], sep="\n", file=sys.stderr)
             return
         if STOPPING and kind.__name__ == "CancelledError":
             kind, value = KeyboardInterrupt, KeyboardInterrupt().with_traceback(trace)
         if issubclass(kind, SyntaxError):
             self.showsyntaxerror(filename, running_compiled_code)
-        elif issubclass(kind, _usage_error()):
+        elif issubclass(kind, usage_error()):
             self.owner.told(value, ["UsageError: %s" % value])
         elif _has_group(value):
             self.owner.tell(self.owner.describe(value))  # IPython cannot draw a group.
         elif exception_only:
-            self.owner.told(value, self.InteractiveTB.get_exception_only(kind, value))
+            self.owner.told(value, [EXIT_HEADING, *self.InteractiveTB.get_exception_only(kind, value)])
         else:
             self.owner.told(value, self._drawn(kind, value, trace, tb_offset))
         if self.call_pdb:
             self.debugger(force=True)
 
+    def show_exit(self, error: SystemExit) -> None:
+        """Tell of an exit: %tb has its traceback."""
+        with contextlib.suppress(BaseException):  # It is told all the same, at the end.
+            self.showtraceback((type(error), error, error.__traceback__), exception_only=True)
+            self.owner.trace = list(self._drawn(type(error), error, error.__traceback__, None))
+
     def _drawn(self, kind: Any, value: Any, trace: Any, tb_offset: Any) -> Any:
         try:
             if hasattr(value, "_render_traceback_"):
                 return value._render_traceback_()
+            drop_our_tail(value)
             if trace is not None and trace.tb_frame.f_code.co_filename == __file__:
                 trace, tb_offset = trace.tb_next, 0  # Some versions leave out the first frame, some that of IPython.
             return self.InteractiveTB.structured_traceback(kind, value, trace, tb_offset=tb_offset)
@@ -244,7 +253,7 @@ class _Running(_ANY):  # type: ignore[misc]
 
     def enable_gui(self, gui: Any = None) -> None:
         if gui not in (None, "", "inline"):
-            raise _usage_error()("%s: a sandbox has no screen; figures are shown as with `inline`" % gui)
+            raise usage_error()("%s: a sandbox has no screen; figures are shown as with `inline`" % gui)
 
     def set_next_input(self, text: str, *_: Any, **__: Any) -> None:
         print("A cell in a sandbox cannot write into the notebook; it would have been:\n%s" % text)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import builtins
 import contextlib
 import pprint
+import sys
 import types
 from typing import Any, Callable, Dict, List
 
-from . import magics_plain, programs, rich, session_names, source, text, wire
-from .errors import describe, exit_status
+from . import magics_plain, notebook_words, programs, rich, session_names, source, text, wire
+from .errors import EXIT_HEADING, describe, exit_status
 from .transform import transform
 
 #: Longest value on one line; IPython breaks those that are longer.
 WIDTH = 79
+#: As IPython says it.
+NO_TRACE = "No traceback available to show."
 _BROKEN = (list, tuple, dict, set, frozenset)
 
 
@@ -37,6 +40,8 @@ class PlainShell:
         self._last: List[Any] = ["", "", ""]
         self._magics = magics_plain.Magics(self._names, self._run_source, self._divert, self._is_hidden)
         self._ours: Dict[str, Any] = {"In": self._in, "Out": self._out, "get_ipython": self._get_ipython}
+        #: The last error in full, for ``%tb``.
+        self._trace: List[str] = []
         self._api = PlainIPython(self)
         builtins.display = rich.Display(self._say)  # type: ignore[attr-defined]
         builtins.get_ipython = self._get_ipython  # type: ignore[attr-defined]
@@ -69,11 +74,13 @@ class PlainShell:
     def _finish(self, act: Callable[[str], None], name: str) -> int:
         try:
             act(name)
+        except notebook_words.Left:
+            notebook_words.tell_left()
         except SystemExit as exit:
-            status = exit_status(exit)
-            if status:
-                self._emit(describe(exit, name, self._cells.label))
-            return status
+            said = self._told(exit, name)
+            line = "%s: %s" % (said.name, said.value) if said.value else said.name
+            self._emit(wire.Error(said.name, said.value, [EXIT_HEADING, line]))
+            return exit_status(exit) or 1
         except BaseException as error:
             self._emit(self._told(error, name))
             return 1
@@ -81,6 +88,7 @@ class PlainShell:
 
     def _told(self, error: BaseException, name: str) -> wire.Error:
         said = describe(error, name, self._cells.label)
+        self._trace = said.traceback
         if isinstance(error, magics_plain.UsageError):
             return wire.Error(said.name, said.value, ["%s: %s" % (said.name, said.value)])
         return said
@@ -141,6 +149,9 @@ class PlainShell:
         if name in ("pinfo", "pinfo2"):
             self._page(line, more=name == "pinfo2")
             return None
+        if name == "tb":
+            print(*self._trace or [NO_TRACE], sep="\n", file=sys.stderr)
+            return None
         return self._magics.run_line(name, line)
 
     def run_cell_magic(self, name: str, line: str, body: str) -> Any:
@@ -158,6 +169,8 @@ class PlainShell:
         return programs.output_of(programs.expand(command, self._names))
 
     def _page(self, name: str, *, more: bool) -> None:
+        if name == "%" + notebook_words.SANDBOX:
+            raise magics_plain.UsageError(notebook_words.AT_THE_TOP)
         try:
             value = eval(name, self._names)
         except Exception:
@@ -194,6 +207,7 @@ class PlainShell:
             "out": session_names.take_results(names, self._out),
             "in_step": in_step,
             "cells": dict(self._cells.numbers),
+            "trace": session_names.take_trace(self._trace),
         }
 
     def resume(self, state: Dict[str, Any]) -> None:
@@ -201,6 +215,7 @@ class PlainShell:
         self._in[:] = state["in"]
         self._out.update(session_names.found_results(self._names, state["out"]))
         self._cells.numbers.update(state["cells"])
+        self._trace = state.get("trace", [])
         if state["in_step"]:
             self._last = [self._names.get(name, "") for name in session_names.UNDERSCORES]
         session_names.add_inputs(self._names, self._in)

@@ -21,6 +21,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import importlib
+import io
 import itertools
 import mmap
 import os
@@ -28,7 +29,7 @@ import sys
 import types
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
-from . import session_names, wire
+from . import session_names, text, wire
 from .hooks import SESSION
 from .life import Life
 from .shell import Shells
@@ -36,7 +37,9 @@ from .shell import Shells
 #: Bytes of a part in one event: a frame's event must stay far below its limit.
 PIECE_BYTES = 3 << 20
 MOST_NAMES = 1000
-#: The name under which functions for a fork are carried.
+#: Characters of what functions for a fork say.
+MOST_TOLD = 10_000
+#: The name under which they are carried.
 ON_FORK = "_sandbox_on_fork"
 
 
@@ -106,8 +109,12 @@ class State:
             return
         if self._carrier is not None:
             self._carrier.begin_anew()
-        for line in self._life.begin_anew(session):
-            print(line, file=sys.stderr)
+        said = io.StringIO()  # Before a cell the keeper passes on no text: importing the state may print some.
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            lines = self._life.begin_anew(session)
+        told = "\n".join([*said.getvalue().splitlines(), *lines])
+        if told:
+            self._emit(wire.Told(text.sendable(told[:MOST_TOLD])))
 
     def carry_out(self) -> bool:
         """At a cell's end: carry the state out. False: it is not ours to carry."""

@@ -39,6 +39,7 @@ from .events import (
     Started,
     Stream,
     Taken,
+    Told,
     Truncated,
     Unloadable,
 )
@@ -76,6 +77,7 @@ __all__ = [
     "Started",
     "Stream",
     "Taken",
+    "Told",
     "Truncated",
     "Unloadable",
     "Wake",
