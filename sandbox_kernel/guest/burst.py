@@ -1,9 +1,10 @@
 """Text of many quick prints on its way to the keeper: through memory that both processes share, without a system call.
 
-A system call costs several times what a print does under gVisor, and a clock costs one. So a cell that prints hundreds of
-times in a blink puts its text here, and the keeper takes it every few milliseconds, which it has said by opening the memory
-for one of the two streams. It opens it for such a cell alone: all else goes through the pipes, see :mod:`.streams`. Text in
-here is nobody's to lose: it is there when the cell's process has crashed, and a forked child has no second copy of it.
+A system call costs several times what a print does under gVisor; a look at the clock, and a lock with it, is one in a young
+sandbox. So a cell that prints hundreds of times in a blink puts its text here, and the keeper takes it every few
+milliseconds, which it has said by opening the memory for one of the two streams. It opens it for such a cell alone: all else
+goes through the pipes, see :mod:`.streams`. Text in here is nobody's to lose: it is there when the cell's process has
+crashed, and a forked child has no second copy of it.
 
 One process writes, one reads. HEAD and TAIL count all bytes that were ever put and taken; each has one writer. The writer
 looks if it is still open after it has put something, and the reader takes once more after it has closed, so nothing stays.
@@ -12,8 +13,11 @@ The user's code can write anything into the memory: what is no sense is dropped,
 
 from __future__ import annotations
 
+import contextlib
 import mmap
+import os
 import threading
+from typing import ContextManager
 
 #: The words before the text, each written by one of the two processes: TURN, HEAD by the cell's, the others by the keeper.
 _TURN, _HEAD, _TAIL, _STREAM, _READING = range(5)
@@ -30,8 +34,9 @@ class Burst:
         view = memoryview(mmap.mmap(-1, _WORDS_BYTES + ROOM))
         self._words = view[:_WORDS_BYTES].cast("Q")
         self._text = view[_WORDS_BYTES:]
-        #: Taken and released, it keeps what is written before it before what comes after it, on every processor.
-        self._fence = threading.Lock()
+        #: Taken and released, it keeps what is written before it before what comes after it. An x86 keeps that by itself, and
+        #: a lock reads the clock in some Pythons.
+        self._fence: ContextManager[object] = threading.Lock() if os.uname().machine != "x86_64" else contextlib.nullcontext()
 
     # -- both
 

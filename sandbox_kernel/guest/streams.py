@@ -40,9 +40,11 @@ class Turns:
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._pipes = {fd: os.fstat(fd).st_ino for fd in (1, 2)}
-        #: So many prints in a row went through memory.
+        #: So many prints went through memory since the pipes were looked at; and whether one may hold something of ours.
         self._quick = 0
-        self._putting = False
+        self._look = True
+        #: One item, which who puts something has. No lock: it may be one of ours who comes in between, and it reads a clock.
+        self._token = [None]
         #: A forked child has the memory too, but no part in it.
         self._alone = True
         os.register_at_fork(after_in_parent=self.look, after_in_child=self._forget)
@@ -53,55 +55,62 @@ class Turns:
         self._alone = False
 
     def look(self) -> None:
-        """Look at the pipes again before the next prints."""
-        self._quick = 0
+        """Look at the pipes before the next prints."""
+        self._quick, self._look = 0, True
 
     def write(self, fd: int, data: memoryview) -> None:
         """Write all of ``data`` to ``fd`` (1 or 2)."""
+        if self._burst.stream == fd and self._alone and len(data) <= MOST_BYTES and self._put(fd, data):
+            return
         with self._lock:
-            if self._burst.stream == fd and self._put(fd, data):
-                return
-            self._quick = 0
             if self._holds_something(3 - fd):
                 self._wait_settled(3 - fd)
             self._burst.take_turn(fd)
-            while data:
-                data = data[os.write(fd, data) :]
+            try:
+                while data:
+                    data = data[os.write(fd, data) :]
+            finally:
+                self.look()
 
     def _put(self, fd: int, data: memoryview) -> bool:
-        """Put text into memory; False: a pipe is the right place, or the right one after what it holds."""
-        if self._putting or not self._alone or len(data) > MOST_BYTES:
-            return False  # The first: a handler of a signal, or a finalizer, that came in between.
-        self._quick += 1
-        often = self._quick > CAREFUL and self._quick % SOMETIMES
-        if (not often or self._burst.empty) and not self._may_put(fd):
-            return False
-        self._putting = True
+        """Put text into memory; False: a pipe is the right place, which the keeper reads after the memory."""
         try:
-            put = self._burst.put(data)
+            self._token.pop()
+        except IndexError:  # Another thread is here, or this is a signal's handler, or a finalizer, that came in between.
+            return False
+        try:
+            self._quick += 1
+            looks = self._look or self._quick <= CAREFUL or not self._quick % SOMETIMES or self._burst.empty
+            put = (not looks or self._may_put(fd)) and self._burst.put(data)
         finally:
-            self._putting = False
-        if not put:
-            self._settle()  # It waits for the keeper, as it would at a full pipe.
-        elif self._burst.stream != fd:
+            self._token.append(None)
+        if put and self._burst.stream != fd:
             self._settle()  # The keeper has stopped looking meanwhile.
         return put
 
     def _may_put(self, fd: int) -> bool:
-        if self._burst.reading or os.getpid() != self._pid:  # The second: a child that C code forked.
-            return False
-        try:
-            ours = os.fstat(fd).st_ino == self._pipes[fd]
-        except OSError:
-            return False
-        return ours and not self._holds_something(fd) and not self._holds_something(3 - fd)
+        """Whether ``fd`` is still ours, and nothing waits in a pipe that what is put now would overtake."""
+        self._look = False  # First: it becomes True after something was written.
+        if self._burst.reading or os.getpid() != self._pid or self._holds_something(1) or self._holds_something(2):
+            may = False  # The second: a child that C code forked.
+        else:
+            may = self._is_ours(fd)
+        if not may:
+            self.look()
+        return may
 
     def _holds_something(self, fd: int) -> bool:
         count = array.array("i", [0])
         try:
             fcntl.ioctl(fd, termios.FIONREAD, count)
-            # The cell may have put something else there: then there is no order to keep.
-            return count[0] > 0 and os.fstat(fd).st_ino == self._pipes[fd]
+        except OSError:
+            return False
+        # The cell may have put something else there: then there is no order to keep.
+        return count[0] > 0 and self._is_ours(fd)
+
+    def _is_ours(self, fd: int) -> bool:
+        try:
+            return os.fstat(fd).st_ino == self._pipes[fd]
         except OSError:
             return False
 
