@@ -171,7 +171,7 @@ def test_updates_are_merged() -> None:
 def test_an_update_that_waits_is_sent_before_what_follows() -> None:
     """Nothing overtakes an update: not a display, not the end of the cell."""
     emitted: list[wire.Event] = []
-    pump = output.Pump(emitted.append)
+    pump = output.Pump(lambda event, _: emitted.append(event))
     pump.begin(10_000)
     pump._flushed = float("inf")  # so that all wait
     update = wire.Comm("msg", "x", data={"method": "update", "state": {"a": 1}})

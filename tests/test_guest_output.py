@@ -39,6 +39,75 @@ def test_many_prints_are_few_frames(tmp_path: Path) -> None:
     assert len(said.of(wire.Stream)) < 1000
 
 
+#: So many prints at once that their text goes another way than that of a few.
+BURST = "import os, subprocess, sys\nfor i in range(3000): print(i)\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        pytest.param("print('a', file=sys.stderr)\nprint('b')", ["e:a", "o:b"], id="stderr"),
+        pytest.param("for n in range(99): print(n, file=(sys.stdout, sys.stderr)[n % 2])", None, id="both"),
+        pytest.param("display(1)\nprint('b')", ["d:1", "o:b"], id="display"),
+        pytest.param("sys.stdout.flush(); os.write(1, b'a\\n'); print('b')", ["o:a", "o:b"], id="write"),
+        pytest.param("sys.stdout.flush(); os.system('echo a; echo b >&2'); print('c')", ["o:a", "e:b", "o:c"], id="shell"),
+        pytest.param(
+            "print('a', flush=True); subprocess.run(['echo', 'b']); print('c')", ["o:a", "o:b", "o:c"], id="subprocess"
+        ),
+        pytest.param(
+            "pid = os.fork()\nif not pid: print('a'); os._exit(0)\nos.waitpid(pid, 0); print('b')", ["o:a", "o:b"], id="fork"
+        ),
+        pytest.param(
+            "pid = __import__('ctypes').PyDLL(None).fork()\nif not pid: print('a' * 200_000), os._exit(0)\nos.wait();",
+            ["o:" + "a" * 200_000],
+            id="fork in C",
+        ),
+        pytest.param(
+            "sys.stdout.flush(); saved = os.dup(1); os.dup2(os.open(os.devnull, 1), 1); print('a')\n"
+            "sys.stdout.flush(); os.dup2(saved, 1); print('b')",
+            ["o:b"],
+            id="dup2",
+        ),
+        pytest.param("print('x' * 2_000_000); print('b')", ["o:" + "x" * 2_000_000, "o:b"], id="long"),
+        pytest.param("for i in range(300): print('x' * 5000)", ["o:" + "x" * 5000] * 300, id="much"),
+        pytest.param("os._exit(0)", [], id="exit"),
+        pytest.param("os.kill(os.getpid(), 9)", [], id="killed"),
+        pytest.param("1 / 0", ["x:ZeroDivisionError"], id="error"),
+    ],
+)
+def test_many_prints_and_what_follows_keep_their_order(code: str, words: list[str] | None, tmp_path: Path) -> None:
+    """What is said after thousands of quick prints comes after them, whoever says it, and nothing of them is lost."""
+    said = run(tmp_path, BURST + code)
+    if words is None:
+        words = [f"{'oe'[n % 2]}:{n}" for n in range(99)]
+    told = [word for word in said.words if "KeyError" not in word]
+    assert told[:3000] == [f"o:{i}" for i in range(3000)]
+    assert [word for word in told[3000:] if word != "x:ProcessDied"] == words
+
+
+def test_a_handler_that_prints_tears_no_print(tmp_path: Path) -> None:
+    """What the handler of a signal prints in the midst of thousands of prints is whole, and so are they."""
+    code = (
+        "import signal\nticks = 0\ndef tick(*_):\n    global ticks\n    ticks += 1\n    print('tick')\n"
+        "signal.signal(signal.SIGALRM, tick)\nsignal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)\n"
+        "for i in range(30000): print(i)\nsignal.setitimer(signal.ITIMER_REAL, 0)\nprint(ticks)"
+    )
+    *lines, ticks = run(tmp_path, code).out.splitlines()
+    assert [line for line in lines if line != "tick"] == [str(i) for i in range(30000)]
+    assert lines.count("tick") == int(ticks) > 0
+
+
+@pytest.mark.parametrize("value", ["0", "7", "2**40", "2**63"])
+def test_whatever_a_cell_writes_into_the_memory_it_shares_it_ends(value: str, tmp_path: Path) -> None:
+    """A cell that breaks the memory its prints go through breaks its own output, and nothing else."""
+    code = (
+        BURST + f"words = sys.stdout.buffer._turns._burst._words\nfor n in range(8):\n    words[n] = {value}\n"
+        "    for i in range(500): print(i)\nfor n in range(8): words[n] = 0\ndisplay('end');"
+    )
+    said = run(tmp_path, code)
+    assert said.shown == ["'end'"] and said.finished.outcome == "ok"
+
+
 @pytest.mark.parametrize(
     "code",
     [

@@ -21,13 +21,12 @@ cell's exit status. At the end of stdin it leaves at once: the host is gone.
 from __future__ import annotations
 
 import json
-import mmap
 import os
 import resource
 import socket
 import sys
 
-from . import cell, keeper, mailbox, wire
+from . import burst, cell, keeper, mailbox, wire
 
 
 def main(settings: str) -> int:
@@ -35,12 +34,12 @@ def main(settings: str) -> int:
     values = json.loads(settings)
     rlimits = values.get("rlimits", {})
 
-    def start_cell_process(orders: socket.socket, talk: socket.socket, turn: mmap.mmap) -> None:
+    def start_cell_process(orders: socket.socket, talk: socket.socket, shared: burst.Burst) -> None:
         for name, limit in rlimits.items():
             _lower(getattr(resource, "RLIMIT_" + name), limit)
         folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
         sys.path[:] = [entry for entry in sys.path if entry not in ("", folder)]
-        cell.CellProcess(orders, talk, turn, values).serve()
+        cell.CellProcess(orders, talk, shared, values).serve()
 
     for name in [name for name in os.environ if name.startswith("KUBERNETES_")]:
         del os.environ[name]  # The kubelet tells every container where the apiserver is. A cell has no business there.

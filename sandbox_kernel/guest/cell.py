@@ -1,6 +1,6 @@
 """The cell's process: a ``__main__`` of its own in which cells run, with the standard library alone.
 
-What a cell shows goes two ways: text through the pipes (:mod:`.output`), everything with a type over ``talk``.
+What a cell shows goes two ways: text through the pipes (:mod:`.streams`), everything with a type over ``talk``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import faulthandler
 import gc
 import inspect
 import io
-import mmap
 import operator
 import os
 import resource
@@ -21,7 +20,7 @@ import sys
 import types
 from typing import Any, Callable, Dict, List
 
-from . import ask, channel, explaining, frames, outline, output, rich, source, wire
+from . import ask, burst, channel, explaining, frames, outline, rich, source, streams, wire
 from .comms import Comms
 from .errors import describe, exit_status
 from .interrupts import Interrupts, run_until_complete
@@ -32,15 +31,15 @@ from .state import State
 class CellProcess:
     """Takes cells from ``orders`` and runs them one after another until the keeper is gone."""
 
-    def __init__(self, orders: socket.socket, talk: socket.socket, turn: mmap.mmap, settings: Dict[str, Any]) -> None:
+    def __init__(self, orders: socket.socket, talk: socket.socket, shared: burst.Burst, settings: Dict[str, Any]) -> None:
         self._orders = orders
         self._interrupts = Interrupts()
         self._talk = channel.Talk(talk, self._interrupts)
         self._questions = ask.Questions(orders, self._talk, self._interrupts)
         self._pid = os.getpid()
-        turns = output.Turns(self._settle, turn)
-        sys.stdout = output.text_stream(1, turns)
-        sys.stderr = output.text_stream(2, turns)
+        turns = streams.Turns(self._settle, shared)
+        sys.stdout = streams.text_stream(1, turns)
+        sys.stderr = streams.text_stream(2, turns)
         sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr  # type: ignore[misc]
         faulthandler.enable(2)
         self._main = types.ModuleType("__main__")
@@ -50,7 +49,7 @@ class CellProcess:
         sys.path.insert(0, "")
         builtins.display = rich.Display(self.emit)  # type: ignore[attr-defined]
         builtins.clear_output = self._clear_output  # type: ignore[attr-defined]
-        builtins.print = output.whole_print((sys.stdout, sys.stderr), builtins.print)
+        builtins.print = streams.whole_print((sys.stdout, sys.stderr), builtins.print)
         self._questions.install()
         self._loop: Any = None
         self._shells = Shells(self._main, self.emit, self._evaluate, self._complete)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import mmap
 import os
 import select
 import signal
@@ -22,7 +21,7 @@ import time
 import traceback
 from typing import Any, Callable, Optional, Set, Union
 
-from . import ask, channel, files, frames, output, wire
+from . import ask, burst, channel, files, frames, output, wire
 from .course import FOREVER, Course
 from .mailbox import DirectoryMailbox, StreamMailbox
 
@@ -31,6 +30,8 @@ _UNCOUNTED = (wire.Names, wire.Unloadable, wire.Told, wire.Page, wire.Expression
 _NOT_FOR_US = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 #: A cell that runs needs the processor itself, and is told something now and then.
 _LESS_OFTEN = 5
+#: Frames in one write, half of what a pipe holds: nobody else writes there.
+_AT_ONCE = 8
 
 
 class Keeper:
@@ -40,7 +41,7 @@ class Keeper:
         self,
         mailbox: Union[StreamMailbox, DirectoryMailbox],
         wire_fd: int,
-        start_cell_process: Callable[[socket.socket, socket.socket, mmap.mmap], None],
+        start_cell_process: Callable[[socket.socket, socket.socket, burst.Burst], None],
         *,
         idle_s: Optional[float] = None,
         lasting: bool = False,
@@ -88,7 +89,7 @@ class Keeper:
         talk, their_talk = socket.socketpair()
         out_read, out_write = os.pipe()
         err_read, err_write = os.pipe()
-        turn = mmap.mmap(-1, 1)
+        shared = burst.Burst()
         # The handler does nothing; the byte in the pipe wakes the poll when any child ends.
         self._woken, waker = os.pipe()
         os.set_blocking(waker, False)
@@ -99,16 +100,18 @@ class Keeper:
             signal.signal(number, signal.SIG_IGN)
         self.pid = os.fork()
         if self.pid == 0:
-            self._become_cell_process(out_write, err_write, their_orders, their_talk, turn)
+            self._become_cell_process(out_write, err_write, their_orders, their_talk, shared)
         their_orders.close()
         their_talk.close()
         os.close(out_write)
         os.close(err_write)
         self._orders, self._talk, self._inbox = orders, talk, channel.Inbox(talk)
         self._pipes = (out_read, err_read)
-        self._pump.attach(out_read, err_read, turn)
+        self._pump.attach(out_read, err_read, shared)
 
-    def _become_cell_process(self, out: int, err: int, orders: socket.socket, talk: socket.socket, turn: mmap.mmap) -> None:
+    def _become_cell_process(
+        self, out: int, err: int, orders: socket.socket, talk: socket.socket, shared: burst.Burst
+    ) -> None:
         status = 1
         try:
             # A group, and no session: gVisor hangs up on the group of a session's leader as soon as one of it is stopped.
@@ -124,7 +127,7 @@ class Keeper:
             os.closerange(3, keep[0])
             os.closerange(keep[0] + 1, keep[1])
             os.closerange(keep[1] + 1, keep[1] + 64)
-            self._start(orders, talk, turn)
+            self._start(orders, talk, shared)
             status = 0
         except BaseException:
             os.write(2, traceback.format_exc().encode("utf-8", "replace"))
@@ -158,8 +161,7 @@ class Keeper:
                 if not (self._lasting and finished.lives) and self._saving_until is None:
                     return
             now = time.monotonic()
-            if now >= self._pump.due:
-                self._pump.flush()
+            self._pump.go_on(now)
             if now - self._last_write >= self._heartbeat_s:
                 self._emit(wire.Heartbeat())
 
@@ -179,9 +181,7 @@ class Keeper:
 
     def _wait_s(self, idle_until: float) -> float:
         now = time.monotonic()
-        until = [self._last_write + self._heartbeat_s, self._deadline(), self._pump.due]
-        if self._pump.rest_until > now:
-            until.append(self._pump.rest_until)
+        until = [self._last_write + self._heartbeat_s, self._deadline(), self._pump.next_at(now)]
         if self._cell is None:
             until.append(idle_until)
         if self._mailbox.wait_s is not None:
@@ -331,7 +331,6 @@ class Keeper:
             self._cell = None
 
     def _kill(self) -> None:
-        """End the cell's process and all of its group."""
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: int) -> None:
@@ -341,9 +340,11 @@ class Keeper:
             if not self._reaped:
                 os.kill(self.pid, number)
 
-    def _emit(self, event: wire.Event) -> None:
-        for frame in self._encoder.encode(event):
-            written = os.write(self._wire_fd, frame)
-            if written != len(frame):
-                raise OSError("a frame was torn: %d of %d bytes" % (written, len(frame)))
+    def _emit(self, event: wire.Event, body: Optional[bytes] = None) -> None:
+        """Write an event; ``body`` is what wire.dump() makes of it, where that is known."""
+        made = self._encoder.frames(wire.dump(event) if body is None else body)
+        for at in range(0, len(made), _AT_ONCE):
+            data = b"".join(made[at : at + _AT_ONCE])
+            while data:  # A signal may cut a write.
+                data = data[os.write(self._wire_fd, data) :]
         self._last_write = time.monotonic()

@@ -1,32 +1,19 @@
-"""What the cell writes, in the order it wrote it.
+"""What the cell writes, as events: the keeper's end of the pipes and of the memory that :mod:`.streams` writes to.
 
-File descriptors 1 and 2 of the cell's process are two pipes, so that C extensions and child processes are heard too. Two
-pipes alone lose the order between them. So Python's own ``sys.stdout`` and ``sys.stderr`` look, before they write, if the
-other pipe still holds something, and then have the keeper empty it first; whatever else is said (a result, a display, an
-error) waits for the same. A cell that just prints pays one ``ioctl`` for it, and :func:`whole_print` makes one write of
-each print. Only writes that bypass Python on both
-descriptors at the same moment can change places. When both pipes hold something, Python wrote to one of them while the other
-was empty: which one stands in a byte of memory that both processes share.
-
-The keeper's end is quick to pass on the first words after a silence and merges what follows at short intervals: a frame
-for each ``print`` would cost a hundred times what the text does, on both sides of the wire.
+It is quick to pass on the first words after a silence and merges what follows at short intervals: a frame for each ``print``
+would cost a hundred times what the text does, on both sides of the wire. Where prints come very fast it has their text come
+through memory and looks there at such intervals, see :mod:`.burst`.
 """
 
 from __future__ import annotations
 
-import array
 import codecs
-import fcntl
-import io
-import mmap
 import os
-import sys
-import termios
-import threading
 import time
-from typing import Any, Callable, Dict, List, Optional, TextIO, Tuple
+from typing import Callable, Dict, List, Optional
 
 from . import wire
+from .burst import Burst
 from .updates import UPDATE_S, Updates
 
 READ_BYTES = 1 << 16
@@ -37,6 +24,9 @@ MERGE_S = 0.01
 ROW = 20
 LITTLE_BYTES = 4096
 REST_S = 0.005
+#: A row that takes no longer than this is a burst. It is over when nothing came in so many looks.
+ROW_S = 0.02
+LOOKS = 3
 
 _NEVER = float("inf")
 
@@ -45,30 +35,42 @@ class Pump:
     """The keeper's end: bytes from the two pipes to Stream events, up to the output limit of the cell.
 
     Attributes:
-        due: When :meth:`flush` must be called, on the monotonic clock.
-        rest_until: Until when the pipes need not be looked at.
+        rest_until: Until when the pipes need not be looked at, on the monotonic clock.
     """
 
-    def __init__(self, emit: Callable[[wire.Event], None]) -> None:
+    def __init__(self, emit: Callable[..., None]) -> None:
+        """``emit`` takes an event and, where that is known, what wire.dump() makes of it."""
         self._emit = emit
         self._decoders: Dict[int, codecs.IncrementalDecoder] = {}
         self._names: Dict[int, str] = {}
         self._left = 0
         self._limit = 0
-        self._turn = mmap.mmap(-1, 1)
+        self._burst = Burst()
+        #: By what the cell's process calls them; and whose text comes, or came last, through memory.
+        self._fds: Dict[int, int] = {}
+        self._bursting = -1
+        self._looks = 0
+        self._look_at = _NEVER
+        self._flush_at = _NEVER
         self._waiting: List[str] = []
         self._waiting_name = ""
         #: Either text waits or these: whatever comes of one sends the other.
         self._updates = Updates()
         self._flushed = 0.0
         self._row = 0
+        self._row_began = 0.0
         self._last_fd = -1
-        self.due = _NEVER
         self.rest_until = 0.0
 
-    def attach(self, stdout: int, stderr: int, turn: mmap.mmap) -> None:
-        """Take over the reading ends of a cell process's pipes, and the byte that tells which to read first."""
-        self._turn = turn
+    def next_at(self, now: float) -> float:
+        """Return when :meth:`go_on` must be called, or the pipes be looked at again."""
+        at = min(self._flush_at, self._look_at)
+        return min(at, self.rest_until) if self.rest_until > now else at
+
+    def attach(self, stdout: int, stderr: int, burst: Burst) -> None:
+        """Take over the reading ends of a cell process's pipes, and the memory that it shares."""
+        self._burst = burst
+        self._fds = {1: stdout, 2: stderr}
         decoder = codecs.getincrementaldecoder("utf-8")
         self._names = {stdout: "stdout", stderr: "stderr"}
         self._decoders = {fd: decoder("replace") for fd in self._names}
@@ -81,18 +83,56 @@ class Pump:
 
     def read(self, fd: int) -> Optional[int]:
         """Take what one read of ``fd`` gives. Returns its bytes: 0 at the end, None when it holds nothing now."""
+        # Who writes to a pipe has put what it said before into memory; and sees there that what it says next is not.
+        self._burst.begin_reading()
         try:
-            data = os.read(fd, READ_BYTES)
+            data: Optional[bytes] = os.read(fd, READ_BYTES)
         except BlockingIOError:
-            return None
+            data = None
+        self._take_burst()
+        if data is not None:
+            self._take(fd, data)
+        self._burst.end_reading()
+        return None if data is None else len(data)
+
+    def _take(self, fd: int, data: bytes) -> None:
         now = time.monotonic()
-        self._row = self._row + 1 if fd == self._last_fd and len(data) < LITTLE_BYTES else 0
+        if fd != self._last_fd or len(data) >= LITTLE_BYTES:
+            self._row, self._row_began = 0, now
+        else:
+            self._row += 1
         self._last_fd = fd
         self.rest_until = now + REST_S if self._row >= ROW else 0.0
+        if self._row and self._row % ROW == 0:
+            if now - self._row_began <= ROW_S and self._burst.stream == 0:
+                self._bursting, self._looks, self._look_at = fd, LOOKS, now + REST_S
+                self._burst.open(1 if fd == self._fds[1] else 2)
+            self._row_began = now
+        self._decode(fd, data, now)
+
+    def _decode(self, fd: int, data: bytes, now: float) -> None:
         text = self._decoders[fd].decode(data, final=not data)
         if text and self._left > 0:
             self._add(self._names[fd], text, now)
-        return len(data)
+
+    def _take_burst(self) -> None:
+        data = self._burst.take()
+        if data:
+            self._looks = LOOKS
+            self._decode(self._bursting, data, time.monotonic())
+
+    def go_on(self, now: float) -> None:
+        """Do what is due."""
+        if now >= self._look_at:
+            self._looks -= 1
+            self._take_burst()
+            if self._looks == 0:
+                self._burst.open(0)
+                self._row, self._row_began = 0, now
+            # Once more after the last: who has put something when it was open just now.
+            self._look_at = now + REST_S if self._looks >= 0 else _NEVER
+        if now >= self._flush_at:
+            self.flush()
 
     def _add(self, name: str, text: str, now: float) -> None:
         if name != self._waiting_name or self._updates:
@@ -102,7 +142,7 @@ class Pump:
         if now - self._flushed >= MERGE_S or len(text) >= LITTLE_BYTES:
             self.flush()
         else:
-            self.due = self._flushed + MERGE_S
+            self._flush_at = self._flushed + MERGE_S
 
     def flush(self) -> None:
         """Pass on what was taken."""
@@ -114,11 +154,11 @@ class Pump:
             for event in self._updates.take():
                 self._count(event)
             self._flushed = time.monotonic()
-        self.due = _NEVER
+        self._flush_at = _NEVER
 
     def in_order(self) -> List[int]:
         """Return the two pipes, that to read first first."""
-        return sorted(self._names, key=lambda fd: self._names[fd] == "stderr", reverse=self._turn[0] == 2)
+        return sorted(self._names, key=lambda fd: self._names[fd] == "stderr", reverse=self._burst.turn == 2)
 
     def drain(self) -> None:
         """Take all from both pipes. Bounded, because a process that the cell left behind may write for ever."""
@@ -126,6 +166,7 @@ class Pump:
             for _ in range(64):
                 if (self.read(fd) or 0) < READ_BYTES:
                     break
+        self._take_burst()
 
     def end(self, *, last: bool) -> None:
         """Pass on everything; what is ``last``, half a character too."""
@@ -141,8 +182,8 @@ class Pump:
         if self._waiting:
             self.flush()
         if self._updates.add(event):
-            self.due = self._flushed + UPDATE_S
-            if time.monotonic() >= self.due:
+            self._flush_at = self._flushed + UPDATE_S
+            if time.monotonic() >= self._flush_at:
                 self.flush()
             return
         self.flush()
@@ -151,10 +192,10 @@ class Pump:
     def _count(self, event: wire.Event) -> None:
         if self._left <= 0:
             return
-        size = len(wire.dump(event))
-        if size <= self._left:
-            self._left -= size
-            self._emit(event)
+        body = wire.dump(event)
+        if len(body) <= self._left:
+            self._left -= len(body)
+            self._emit(event, body)
             return
         if isinstance(event, wire.Stream):
             self._emit_beginning(event)
@@ -164,101 +205,9 @@ class Pump:
     def _emit_beginning(self, event: wire.Stream) -> None:
         """Send as much of ``event`` as the limit lets through."""
         while event.text:
-            size = len(wire.dump(event))
-            if size <= self._left:
-                self._emit(event)
+            body = wire.dump(event)
+            if len(body) <= self._left:
+                self._emit(event, body)
                 return
             # How many bytes a character needs differs, so this is a guess that comes closer with each turn.
-            event = wire.Stream(event.name, event.text[: len(event.text) * self._left // size - 1])
-
-
-class Turns:
-    """Lets one pipe speak only when what was written before to the other one has been taken."""
-
-    def __init__(self, settle: Callable[[], None], turn: mmap.mmap) -> None:
-        self._settle = settle
-        self._turn = turn
-        self._lock = threading.RLock()
-        self._pid = os.getpid()
-        self._pipes = {fd: os.fstat(fd).st_ino for fd in (1, 2)}
-        os.register_at_fork(after_in_child=self._forget)
-
-    def _forget(self) -> None:
-        # A lock that another thread of the parent holds at the fork is never released in the child.
-        self._lock = threading.RLock()
-
-    def write(self, fd: int, data: memoryview) -> None:
-        """Write all of ``data`` to ``fd`` (1 or 2)."""
-        with self._lock:
-            if self._holds_something(3 - fd):
-                self._wait_settled(3 - fd)
-            self._turn[0] = fd
-            while data:
-                data = data[os.write(fd, data) :]
-
-    def _holds_something(self, fd: int) -> bool:
-        count = array.array("i", [0])
-        try:
-            fcntl.ioctl(fd, termios.FIONREAD, count)
-            # The cell may have put something else there: then there is no order to keep.
-            return count[0] > 0 and os.fstat(fd).st_ino == self._pipes[fd]
-        except OSError:
-            return False
-
-    def _wait_settled(self, fd: int) -> None:
-        if os.getpid() == self._pid:
-            self._settle()
-            return
-        # A forked child cannot ask the keeper. It is quick; its neighbours may write all the time.
-        for _ in range(100):
-            if not self._holds_something(fd):
-                return
-            time.sleep(0.001)
-
-
-class _Raw(io.RawIOBase):
-    """A TextIOWrapper over a raw stream does not look at how much a write took: this one takes all."""
-
-    def __init__(self, fd: int, turns: Turns) -> None:
-        super().__init__()
-        self.name = "<stdout>" if fd == 1 else "<stderr>"
-        self._fd = fd
-        self._turns = turns
-
-    def writable(self) -> bool:
-        return True
-
-    def fileno(self) -> int:
-        return self._fd
-
-    def write(self, data: Any) -> int:
-        view = memoryview(data).cast("B")
-        self._turns.write(self._fd, view)
-        return len(view)
-
-
-def text_stream(fd: int, turns: Turns) -> io.TextIOWrapper:
-    """Return a text stream that passes each write on at once, as people expect of a notebook."""
-    raw = _Raw(fd, turns)
-    return io.TextIOWrapper(raw, "utf-8", "backslashreplace", "\n", write_through=True)
-
-
-def whole_print(streams: Tuple[TextIO, TextIO], real_print: Callable[..., None]) -> Callable[..., None]:
-    """Return a ``print`` that writes to ``streams`` once per call.
-
-    The built-in one writes each value and each separator by itself. As nothing here waits for the end of a line, that
-    would tear the lines of threads and of forked processes, and cost several times the system calls.
-    """
-
-    def print(*values: Any, sep: Any = " ", end: Any = "\n", file: Any = None, flush: Any = False) -> None:
-        stream = sys.stdout if file is None else file
-        # Everything else, errors among them, is as it always was.
-        ours = any(stream is item for item in streams)
-        if not (ours and isinstance(sep or "", str) and isinstance(end or "", str)):
-            real_print(*values, sep=sep, end=end, file=file, flush=flush)
-            return
-        stream.write((" " if sep is None else sep).join(map(str, values)) + ("\n" if end is None else end))
-
-    print.__module__, print.__qualname__, print.__doc__ = "builtins", "print", real_print.__doc__
-    print.__annotations__ = {}  # Not in the signature that ``print?`` shows.
-    return print
+            event = wire.Stream(event.name, event.text[: len(event.text) * self._left // len(body) - 1])
