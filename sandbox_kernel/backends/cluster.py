@@ -223,7 +223,9 @@ class Cluster:
             finally:
                 hang_up(response)
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
-            raise ApiError(0, "Connection", str(error) or type(error).__name__) from error
+            # Without its traceback: aiohttp raises one and the same error for each response that is closed while somebody
+            # reads it, and what that holds would be there for good, 100 KB for each sandbox.
+            raise ApiError(0, "Connection", str(error) or type(error).__name__) from error.with_traceback(None)
 
     # -- requests
 
