@@ -229,6 +229,31 @@ def test_cells_after_an_error_are_aborted(notebook: Notebook) -> None:
         assert [replies[request] for request in requests] == expected
 
 
+def test_leaving_ends_the_cell_alone(notebook: Notebook) -> None:
+    """exit() ends no kernel and no session: it says what to do instead, and what the cell made is there in the next."""
+    messages, reply = notebook.run("x = 1\nexit()\nx = 2")
+    assert reply["status"] == "ok"
+    [(kind, content)] = messages
+    assert (kind, content["name"]) == ("stream", "stderr") and "%sandbox reset" in content["text"]
+    messages, reply = notebook.run("x = x + 1\nimport sys; sys.exit(3)")
+    assert (reply["status"], reply["ename"], reply["evalue"]) == ("error", "SystemExit", "3")
+    assert reply["traceback"][0].startswith("An exception has occurred, use %tb")
+    shown = notebook.run("%tb")[0][0][1]["text"]
+    assert "sys.exit(3)" in re.sub(r"\x1b\[[0-9;]*m", "", shown)
+    assert notebook.run("x")[0][-1][1]["data"] == {"text/plain": "2"}
+
+
+def test_commands_to_the_session_stand_at_the_top(notebook: Notebook) -> None:
+    """Among code a command says where it belongs; a question lists all; a word that is none is named with the nearest."""
+    _, reply = notebook.run("x = 1\n%sandbox undo")
+    assert reply["ename"] == "UsageError" and "at the top of a cell" in reply["evalue"]
+    for asking in ("%sandbox?", "%sandbox", "%sandbox help"):
+        messages, reply = notebook.run(asking)
+        assert reply["status"] == "ok" and "%sandbox rewind CELL" in messages[0][1]["text"]
+    _, reply = notebook.run("%sandbox unod")
+    assert "'unod'" in reply["evalue"] and "Did you mean undo?" in reply["evalue"] and "%sandbox list" in reply["evalue"]
+
+
 def test_the_count_is_that_of_ipython(notebook: Notebook) -> None:
     """An empty cell, a silent one and one without history do not count."""
     counts = [
