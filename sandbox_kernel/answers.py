@@ -33,7 +33,7 @@ AT_ONCE = ("complete_request", "inspect_request", "is_complete_request", "histor
 SOON_S = 0.15
 LONG_S = 1.0
 #: How long the sandbox is waited for that waits itself; after a cell it may be on its way.
-LOOK_S = 0.7
+LOOK_S = 0.8
 MOST_SUBJECT = 1000
 #: How long after a cell jedi learns: what starts the next sandbox comes first. How many types, and for how long each.
 LEARN_AFTER_S = 0.5

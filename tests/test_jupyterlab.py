@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import hostile
@@ -201,6 +202,22 @@ def test_tab_completes_what_a_variable_has(notebook: Notebook) -> None:
     assert {"isocalendar", "isoformat", "isoweekday"} <= {name.rsplit(".", 1)[-1].rstrip("()") for name in shown}
     notebook.page.keyboard.press("Enter")
     expect(cell.place.locator(".cm-content")).to_have_text("honeycomb.isocalendar")
+    notebook.write("")
+
+
+def test_tab_completes_paths(notebook: Notebook) -> None:
+    """Tab within a string lists the files of the sandbox's working directory, and Enter takes one."""
+    notebook.run("import os; os.makedirs('meadow/bee'); open('meadow.csv', 'w').close()")
+    items = notebook.page.locator(".jp-Completer:not(.lm-mod-hidden) .jp-Completer-item")
+    for _ in range(10):  # JupyterLab waits a second; on a busy machine the sandbox is restored a little later.
+        cell = notebook.complete("os.path.exists('mead")
+        with suppress(AssertionError):
+            expect(items).to_have_count(2, timeout=3000)
+            break
+    texts = items.all_inner_texts()
+    assert [sum(name in text for text in texts) for name in ("meadow.csv", "meadow/")] == [1, 1]
+    notebook.page.keyboard.press("Enter")
+    expect(cell.place.locator(".cm-content")).to_contain_text("'meadow")
     notebook.write("")
 
 
