@@ -118,6 +118,10 @@ class Processes:
             await self._answer("kill", self._send("kill", {"key": process.key}))
         await asyncio.shield(process.status)
 
+    async def nudge(self, process: Process) -> None:
+        """Stop a program, which may have ended, and let it go on: what it waits for in the kernel is begun anew."""
+        await self._answer("nudge", self._send("nudge", {"key": process.key}))
+
     async def home(self, parent: Path) -> Path:
         """Make a directory of mode 0700 that is gone when this process is."""
         made = Path((await self._answer("home", self._send("home", {"parent": str(parent)})))["path"])

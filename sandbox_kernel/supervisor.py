@@ -7,6 +7,7 @@ host. The host asks, one JSON object a packet, and gets an object with the same 
     {"id", "do": "spawn", "argv", "env", "cwd", "rlimits": {"FSIZE": N}, "cpus": N or null} and three descriptors
                                                           -> {"id", "pid"} and, when it ended, {"ended": ID, "status": N}
     {"id", "do": "kill", "key": ID of the spawn}          -> {"id"}: SIGKILL, if it has not ended
+    {"id", "do": "nudge", "key": ID of the spawn}         -> {"id"}: SIGSTOP and SIGCONT, if it has not ended
     {"id", "do": "forget", "path": DIR}                   -> {"id"}: removes a home
     {"id", "do": "will", "argv", "env"}                   -> {"id"}: what to run when the host is gone, instead of what was
                                                              said before; nothing when argv is empty
@@ -163,10 +164,21 @@ class Supervisor:
             os._exit(127)
 
     def _do_kill(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
-        for pid, key in self._children.items():
-            if key == request["key"]:
-                os.kill(pid, signal.SIGKILL)  # Not reaped yet, so its number cannot mean another process.
+        self._signal(request["key"], signal.SIGKILL)
         return {}
+
+    def _do_nudge(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        for pid in self._signal(request["key"], signal.SIGSTOP):
+            # All its threads have left the kernel then; one that has not stopped yet would never do it for the other signal.
+            os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+            os.kill(pid, signal.SIGCONT)
+        return {}
+
+    def _signal(self, key: int, number: int) -> list[int]:
+        found = [pid for pid, its_key in self._children.items() if its_key == key]
+        for pid in found:
+            os.kill(pid, number)  # Not reaped yet, so its number cannot mean another process.
+        return found
 
     def _reap(self) -> None:
         with contextlib.suppress(BlockingIOError):

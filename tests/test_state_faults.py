@@ -18,7 +18,9 @@ from typing import Any
 import pytest
 
 from sandbox_kernel import runtime
+from sandbox_kernel.backends.blank import Blank
 from sandbox_kernel.backends.container import LocalSandbox
+from sandbox_kernel.backends.runsc import LocalBackend
 from sandbox_kernel.errors import StateUnusable
 from sandbox_kernel.executors import SandboxExecutor
 from sandbox_kernel.executors.plain import AgentSession
@@ -229,7 +231,9 @@ def _killing(ask: Callable[..., Any]) -> Callable[..., Any]:
 
 HOST = """
 import asyncio, sys
+from sandbox_kernel.backends.blank import Blank
 from sandbox_kernel.backends.container import LocalSandbox
+from sandbox_kernel.backends.runsc import LocalBackend
 from sandbox_kernel.executors import SandboxExecutor
 
 async def main():
@@ -277,6 +281,96 @@ async def test_a_supervisor_that_is_killed() -> None:
         await (await session._session._next).wait_ended()
         assert await run(session, "x") == "1"
         assert told(session) == ["The sandbox ended between two cells; the session is as it was after the last cell."]
+
+
+# -- containers that are made ahead ------------------------------------------------------------------------------------
+
+
+async def blank_of(session: AgentSession) -> Blank:
+    """Return the container that is made ahead for the next restore."""
+    assert session._session._next is not None
+    await session._session._next
+    backend = session._runner.backend
+    assert isinstance(backend, LocalBackend)
+    if backend._blanks._making is not None:
+        await backend._blanks._making
+    assert backend._blanks._waiting is not None
+    return backend._blanks._waiting
+
+
+async def place_of(session: AgentSession) -> Path:
+    """Return the bundle of the sandbox that waits for the next cell."""
+    assert session._session._next is not None
+    conversation = await session._session._next
+    assert isinstance(conversation.sandbox, LocalSandbox)
+    return conversation.sandbox._bundle
+
+
+@pytest.mark.parametrize("waits", [True, False], ids=["made", "being made"])
+async def test_the_next_sandbox_is_restored_in_a_container_made_ahead(waits: bool) -> None:
+    """However far it has come: what is restored in it goes on with everything, cell after cell."""
+    async with a_session() as session:
+        await run(session, "n = iter(range(9))")
+        for expected in range(4):
+            blank = await blank_of(session)
+            if waits:
+                await asyncio.wait_for(until_made(blank), 60)
+            assert await run(session, "next(n)") == str(expected)
+            assert await place_of(session) == blank.bundle
+        assert told(session) == []
+
+
+async def until_made(blank: Blank) -> None:
+    """Return when one of runsc's threads waits for the other end of the FIFO."""
+    assert blank.process is not None
+    threads = f"/proc/{blank.process.pid}/task/*/wchan"
+
+    def waits() -> bool:
+        return any(Path(path).read_text(encoding="utf-8") == "wait_for_partner" for path in glob.glob(threads))
+
+    while not waits():  # noqa: ASYNC110 - the kernel alone knows
+        await asyncio.sleep(0.01)
+
+
+async def test_a_container_made_ahead_that_has_ended_is_not_used() -> None:
+    """It costs nobody anything: the next sandbox has a container of its own."""
+    async with a_session() as session:
+        await run(session, "x = 1")
+        blank = await blank_of(session)
+        assert blank.process is not None
+        os.kill(blank.process.pid, signal.SIGKILL)
+        await asyncio.shield(blank.process.status)
+        assert await run(session, "x") == "1"
+        assert await place_of(session) != blank.bundle
+        assert told(session) == []
+
+
+async def test_a_container_made_ahead_that_does_not_take_the_image_is_left() -> None:
+    """Where runsc would go on waiting for an image that is there, another is started in its place."""
+    async with a_session() as session:
+        await run(session, "x = 1")
+        blank = await blank_of(session)
+        await asyncio.wait_for(until_made(blank), 60)
+
+        async def nothing(_: object) -> None:
+            pass
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(session._runner._processes, "nudge", nothing)
+            assert await run(session, "x") == "1"
+            assert await place_of(session) == blank.bundle
+        assert await run(session, "x") == "1"
+        assert told(session) == []
+
+
+async def test_a_container_made_ahead_with_other_settings_is_not_used() -> None:
+    """A sandbox has the limits of the settings as they are, not as they were when a container was made."""
+    async with a_session() as session:
+        await run(session, "x = 1")
+        before = await blank_of(session)
+        session._runner.memory_mib = 1000
+        await session._session.reset()
+        assert await place_of(session) != before.bundle
 
 
 # -- no room -----------------------------------------------------------------------------------------------------------

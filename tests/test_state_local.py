@@ -77,14 +77,21 @@ async def test_a_session_goes_on(state: str) -> None:
 async def test_every_cell_has_a_sandbox_of_its_own(state: str) -> None:
     """However the state is kept, the sandbox of a cell is gone after it, and with it what is no state."""
     async with a_session(state) as session:
-        for number in (1, 2, 3):
+        before: set[Path] = set()
+        for _ in range(3):
             await session.run("pass")
             await settled(session)
+            backend = session._runner.backend
+            expected: set[Path] = set()
             if state == "exact":
                 assert session._session._next is not None
-                await session._session._next
-            names = [path.name for path in session._runner.backend._home.glob(f"{session.id}-*")]
-            assert names == ([f"{session.id}-{number + 1}"] if state == "exact" else [])
+                following = (await session._session._next).sandbox
+                if backend._blanks._making is not None:  # The container for the one after it.
+                    await backend._blanks._making
+                expected = {following._bundle, backend._blanks._waiting.bundle}
+                assert len(expected) == 2 and following._bundle not in before
+                before.add(following._bundle)
+            assert {path.parent for path in backend._home.glob("*/config.json")} == expected
 
 
 async def test_what_cannot_be_carried_is_named() -> None:

@@ -20,7 +20,7 @@ from typing import Any
 
 from ..errors import StateNotSaved, StateUnusable
 from ..processes import Process, Processes
-from . import images, oci, openfiles
+from . import blank, images, oci, openfiles
 from .base import Ending, Request, Snapshot
 
 #: A line that is longer is not from our guest; what follows of it is dropped.
@@ -49,7 +49,11 @@ class LocalSandbox:
         request: Request,
         needs: Mapping[str, Any],
         closed: Callable[[LocalSandbox], None],
+        *,
+        made: blank.Blank | None = None,
+        heard: Callable[[], None] = lambda: None,
     ) -> None:
+        """``made`` is a container in ``bundle`` that waits for the image; ``heard`` is called when the guest is heard."""
         self._processes = processes
         self._runsc = runsc
         self._bundle = bundle
@@ -71,29 +75,42 @@ class LocalSandbox:
         self._unheard: list[bytes] = []
         self._writing = asyncio.Lock()
         self._heard = False
+        self._blank = made
+        self._on_heard = heard
 
     def write_bundle(self, config: dict[str, Any], mounts: Sequence[oci.Mount]) -> None:
         """Write what runsc reads; ``mounts`` are those of the configuration."""
         self._mounts = mounts
+        if self._blank is not None:
+            return
         self._bundle.mkdir(mode=0o700)
         (self._bundle / "config.json").write_text(json.dumps(config))
 
     async def start(self) -> None:
         """Start the container and take over its pipes."""
-        command = ["run"] if self._image is None else ["restore", f"--image-path={self._image}"]
         self._stderr = b""
-        self._process = await self._processes.spawn(
+        self._process = await self._start_process()
+        self._reader = _Reader(limit=LINE_BYTES)
+        await self._connect(self._process.take("stdout"), self._reader)
+        stderr = asyncio.StreamReader(limit=STDERR_BYTES)
+        await self._connect(self._process.take("stderr"), stderr)
+        self._stderr_done = asyncio.ensure_future(self._collect(stderr))
+
+    async def _start_process(self) -> Process:
+        if self._blank is not None:
+            made, self._blank = self._blank, None
+            assert self._image is not None and made.process is not None
+            self._process = made.process  # To be ended, too, should this be cut off.
+            if await made.fill(self._image):
+                return self._process
+        command = ["run"] if self._image is None else ["restore", f"--image-path={self._image}"]
+        return await self._processes.spawn(
             self._command(*command, f"--bundle={self._bundle}", self._name),
             cwd="/",
             env={"PATH": os.defpath},
             rlimits=oci.runsc_rlimits(self._request.limits),
             cpus=oci.processors(self._request.limits),
         )
-        self._reader = _Reader(limit=LINE_BYTES)
-        await self._connect(self._process.take("stdout"), self._reader)
-        stderr = asyncio.StreamReader(limit=STDERR_BYTES)
-        await self._connect(self._process.take("stderr"), stderr)
-        self._stderr_done = asyncio.ensure_future(self._collect(stderr))
 
     def _command(self, *words: str) -> list[str]:
         return oci.runsc_args(self._runsc, root=str(self._bundle.parent / "root"), command=words)
@@ -116,7 +133,9 @@ class LocalSandbox:
                 async for line in self._lines():
                     if not self._heard and self.restored and not placeholders:
                         await self._check_restored()
-                    self._heard = True
+                    if not self._heard:
+                        self._heard = True
+                        self._on_heard()
                     for made in placeholders:
                         yield made.told.encode("utf-8", "replace")
                     self._remove(placeholders)
@@ -282,9 +301,7 @@ class LocalSandbox:
         self._transports.clear()
         if self._stderr_done is not None:
             self._stderr_done.cancel()
-        # What an attached restore, and whoever is killed, leaves behind.
-        for path in (self._bundle.parent / "root").glob(f"*{self._name}*"):
-            path.unlink(missing_ok=True)
+        blank.forget_container(self._bundle)
 
     async def close(self) -> None:
         """See :class:`.base.Sandbox`."""

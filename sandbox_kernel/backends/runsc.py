@@ -24,6 +24,7 @@ from ..errors import BackendUnavailable, ConfigurationError
 from ..processes import Processes
 from . import images, interpreter, oci, openfiles
 from .base import Check, Request, Sandbox, Snapshot
+from .blank import Blanks, Plan
 from .container import LocalSandbox
 from .oci import carry_settings
 
@@ -76,6 +77,7 @@ class LocalBackend(LoggingConfigurable):
         self._home: Path | None = None
         self._python: interpreter.Interpreter | None = None
         self._sandboxes: set[LocalSandbox] = set()
+        self._blanks = Blanks(self._processes)
         self._opening = asyncio.Lock()
 
     async def start(self, request: Request) -> Sandbox:
@@ -86,11 +88,23 @@ class LocalBackend(LoggingConfigurable):
         needs = await self.needs(request)
         if request.snapshot is not None and request.mode != "carry":
             await asyncio.to_thread(check_snapshot, request.snapshot, needs, strict=request.replaces)
-        name = f"{request.session}-{request.number}"
-        sandbox = LocalSandbox(self._processes, found.path, self._home / name, request, needs, self.forget)
+        config, home = self._config(request), self._home
+        plan = Plan.of(found.path, config, request.limits)
+        restores = request.snapshot is not None and request.mode != "carry"
+        made = await self._blanks.take(plan) if restores else None
+        sandbox = LocalSandbox(
+            self._processes,
+            found.path,
+            home / f"{request.session}-{request.number}" if made is None else made.bundle,
+            request,
+            needs,
+            self.forget,
+            made=made,
+            # One that keeps its state whole is followed by another.
+            heard=(lambda: self._blanks.make(plan, home)) if request.mode == "exact" else lambda: None,
+        )
         self._sandboxes.add(sandbox)
         try:
-            config = self._config(request)
             await asyncio.to_thread(sandbox.write_bundle, config, self._all_mounts())
             await sandbox.start()
         except BaseException:
@@ -190,6 +204,7 @@ class LocalBackend(LoggingConfigurable):
 
     async def close(self) -> None:
         """See :class:`.base.Backend`."""
+        await self._blanks.close()
         for sandbox in list(self._sandboxes):
             with contextlib.suppress(BackendUnavailable):
                 await sandbox.close()
