@@ -4,7 +4,7 @@ It forks before any code of the user runs: the first process of a gVisor sandbox
 (CVE-2025-2713), and what the user's code does to its own process (exit, crash, a closed descriptor) must not end the
 conversation with the host. One thread, one ``poll`` loop, no state besides the current cell.
 
-A *lasting* keeper serves one cell after another, in a sandbox that gVisor saves after each; what threads write goes on between.
+A *lasting* keeper serves cell after cell in a sandbox that gVisor saves after each; what threads write goes on between.
 """
 
 from __future__ import annotations
