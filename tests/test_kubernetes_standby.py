@@ -121,7 +121,9 @@ async def test_a_standby_that_ends_as_its_cell_comes(
 ) -> None:
     """When the guest leaves with the cell on its way, and its log shows that it did not take it, another runs it."""
     made = manifests.guest_args
-    monkeypatch.setattr(manifests, "guest_args", lambda python, settings: made(python, {**settings, "idle_s": 10.0}))
+    monkeypatch.setattr(
+        manifests, "guest_args", lambda python, settings, place: made(python, {**settings, "idle_s": 10.0}, place)
+    )
     await run(session, "x = ['a']")
     waiting = await ahead(session)
     deliver = waiting.deliver

@@ -1,7 +1,7 @@
 """Events to frames and back: the bytes of the wire. No I/O here.
 
-A frame is one line, at most :data:`FRAME_BYTES` long: far below the 8 or 16 KiB at which container runtimes split lines. It
-is also the size up to which a ``write(2)`` through gVisor and a pipe was never torn, should anybody else write there::
+A frame is one line, at most :data:`FRAME_BYTES` long, written with one ``write(2)``: that is the size up to which writes
+through gVisor and a pipe were never torn, and far below the 8 or 16 KiB at which container runtimes split lines::
 
     sk1 NUMBER MARK FRAGMENT\\n
 
@@ -37,7 +37,7 @@ class Encoder:
         self.number = 0
 
     def encode(self, event: Event) -> List[bytes]:
-        """Return the frames of one event."""
+        """Return the frames of one event, each to be written with one write(2)."""
         return self.frames(dump(event))
 
     def frames(self, body: bytes) -> List[bytes]:

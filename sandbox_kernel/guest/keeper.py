@@ -29,8 +29,6 @@ _UNCOUNTED = (wire.Names, wire.Unloadable, wire.Told, wire.Page, wire.Expression
 _NOT_FOR_US = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 #: A cell that runs needs the processor itself, and is told something now and then.
 _LESS_OFTEN = 5
-#: Frames in one write, half of what a pipe holds: nobody else writes there.
-_AT_ONCE = 8
 
 
 class Keeper:
@@ -341,9 +339,8 @@ class Keeper:
 
     def _emit(self, event: wire.Event, body: Optional[bytes] = None) -> None:
         """Write an event; ``body`` is what wire.dump() makes of it, where that is known."""
-        made = self._encoder.frames(wire.dump(event) if body is None else body)
-        for at in range(0, len(made), _AT_ONCE):
-            data = b"".join(made[at : at + _AT_ONCE])
-            while data:  # A signal may cut a write.
-                data = data[os.write(self._wire_fd, data) :]
+        for frame in self._encoder.frames(wire.dump(event) if body is None else body):
+            written = os.write(self._wire_fd, frame)
+            if written != len(frame):
+                raise OSError("a frame was torn: %d of %d bytes" % (written, len(frame)))
         self._last_write = time.monotonic()
