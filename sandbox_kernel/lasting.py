@@ -213,10 +213,11 @@ class LastingSession(GoesBack):
 
     async def _settle(self, execution: Execution, conversation: Conversation) -> None:
         """Take the state after a cell, or let go of the sandbox: then the next cell starts from the head again."""
+        lives = execution.finished is not None and execution.finished.lives and not execution.called_off
         try:
             if execution.called_off and self._waits_again(conversation):
                 self._next = asyncio.ensure_future(at_once(conversation))
-            elif execution.finished is None or not execution.finished.lives or conversation.killed or self._closed:
+            elif not lives or conversation.killed or self._closed:
                 self.outlines.go(self._history.head)
                 self._lose_unsaved()
                 self._close_later(conversation)

@@ -423,6 +423,23 @@ async def test_an_interrupt_while_the_next_sandbox_starts(play: Play) -> None:
     assert [len(sandbox.heard) for sandbox in play.backend.made[:3]] == [1, 2, 2]
 
 
+async def test_an_interrupt_before_a_sandbox_that_carries_is_ready() -> None:
+    """A cell is called off that has a sandbox which is not ready: no state is waited for there, and the next cell runs."""
+    play = Play("carry", standby=0)
+    await play.run("a")
+    await play.session.settled()
+    play.backend.never_ready = True
+    task = asyncio.ensure_future(play.run("b"))
+    await turns(20)
+    await play.session.interrupt()
+    await asyncio.wait_for(task, 5)
+    await play.session.settled()
+    assert len(play.session.log()) == 1
+    play.backend.never_ready = False
+    assert await asyncio.wait_for(play.out("c"), 5) == "a c"
+    await left_nothing(play)
+
+
 async def test_an_interrupt_before_the_sandbox_is_ready(play: Play) -> None:
     """A sandbox that was not ready for its cell is not lost with it: the next cell runs in it."""
     await play.run("a")
