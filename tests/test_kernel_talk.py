@@ -210,7 +210,8 @@ def test_an_interrupt_at_each_moment_loses_nothing(notebook: Notebook) -> None:
     client = notebook.client
     for moment_s in (0.0, 0.01, 0.05, 0.1, 0.2, 0.5) if local else (0.0, 0.3):
         for again in range(3 if local else 1):
-            request = client.execute("import time; kept.append(2)\ntime.sleep(600)")
+            # What comes at once after an error may be aborted with what was queued: not what this is about.
+            request = client.execute("import time; kept.append(2)\ntime.sleep(600)", stop_on_error=False)
             while client.get_iopub_msg(timeout=60)["msg_type"] != "execute_input":
                 pass
             # The moments are what is tried; whatever the cell is doing then, the same must be true.
@@ -222,7 +223,7 @@ def test_an_interrupt_at_each_moment_loses_nothing(notebook: Notebook) -> None:
             assert (moment_s, again, content["ename"], content["evalue"]) == (moment_s, again, "KeyboardInterrupt", "")
             if not again:
                 messages, reply = notebook.run("print(kept[0], isinstance(next(number), int))" if local else "print(kept[0])")
-                assert (reply["status"], out(messages).split()[0]) == ("ok", "1"), messages
+                assert (reply["status"], out(messages).split()[:1]) == ("ok", ["1"]), (reply, messages)
                 assert not [content for kind, content in messages if kind == "stream" and content["name"] == "stderr"]
 
 
