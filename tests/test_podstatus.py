@@ -328,6 +328,10 @@ def test_what_only_events_tell_of_a_waiting_pod_is_told() -> None:
     """A node without the runtime's handler, or a volume that is not there, is the newest of the pod's events."""
     assert podstatus.read_pod_events([]) is None
     assert podstatus.read_pod_events([event("Scheduled", "to node-1")]) is None
+    busy = (
+        'MountVolume.SetUp failed for volume "mailbox" : failed to sync configmap cache: timed out waiting for the condition'
+    )
+    assert podstatus.read_pod_events([event("FailedMount", busy)]) is None
     found = podstatus.read_pod_events([event("FailedMount", "old"), event("FailedCreatePodSandBox", "no runtime for runsc")])
     assert found is not None
     assert (found.reason, found.message, found.final) == ("FailedCreatePodSandBox", "no runtime for runsc", False)

@@ -151,12 +151,16 @@ _POD_EVENTS = {
 }
 
 
+#: What a kubelet says that has not got to it yet, as with a hundred pods at once. The start timeout counts then.
+_BUSY = "failed to sync configmap cache: timed out"
+
+
 def read_pod_events(events: Iterable[Object]) -> Trouble | None:
     """Say what keeps a scheduled pod from starting, from the newest events about it."""
     for event in reversed(list(events)):
-        advice = _POD_EVENTS.get(event.get("reason", ""))
-        if advice is not None:
-            return Trouble(event["reason"], event.get("message", ""), advice)
+        advice, message = _POD_EVENTS.get(event.get("reason", "")), event.get("message", "")
+        if advice is not None and _BUSY not in message:
+            return Trouble(event["reason"], message, advice)
     return None
 
 
