@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from guests import Guest, run
 
-from sandbox_kernel.guest import text, wire
+from sandbox_kernel.guest import burst, streams, text, wire
 
 
 @pytest.mark.parametrize(
@@ -320,3 +320,18 @@ def test_signal_handler_that_raises(tmp_path: Path) -> None:
     )
     said = run(tmp_path, code)
     assert said.of(wire.Result)[0].data == {"text/plain": "'end'"} and said.finished.outcome == "ok"
+
+
+def test_what_is_read_and_not_passed_on_is_not_overtaken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe that the keeper empties in the moment in which it is looked at still holds back what would go through memory."""
+    shared = burst.Burst()
+    shared.open(1)
+    turns = streams.Turns(lambda: None, shared)
+    assert turns._may_put(1)
+
+    def has_just_been_read(fd: int) -> bool:
+        shared.begin_reading()
+        return False
+
+    monkeypatch.setattr(turns, "_holds_something", has_just_been_read)
+    assert not turns._may_put(1)

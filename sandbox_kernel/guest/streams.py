@@ -91,8 +91,10 @@ class Turns:
     def _may_put(self, fd: int) -> bool:
         """Whether ``fd`` is still ours, and nothing waits in a pipe that what is put now would overtake."""
         self._look = False  # First: it becomes True after something was written.
-        if self._burst.reading or os.getpid() != self._pid or self._holds_something(1) or self._holds_something(2):
-            may = False  # The second: a child that C code forked.
+        # The first: a child that C code forked. The last must be: a pipe is empty, too, when what it held has just been taken
+        # and not yet been passed on, and what is put then would be passed on before it.
+        if os.getpid() != self._pid or self._holds_something(1) or self._holds_something(2) or self._burst.reading:
+            may = False
         else:
             may = self._is_ours(fd)
         if not may:
@@ -172,6 +174,8 @@ def whole_print(streams: Tuple[TextIO, TextIO], real_print: Callable[..., None])
             real_print(*values, sep=sep, end=end, file=file, flush=flush)
             return
         stream.write((" " if sep is None else sep).join(map(str, values)) + ("\n" if end is None else end))
+        if flush:  # It is written; but what comes next may go by another way.
+            stream.flush()
 
     print.__module__, print.__qualname__, print.__doc__ = "builtins", "print", real_print.__doc__
     print.__annotations__ = {}  # Not in the signature that ``print?`` shows.
