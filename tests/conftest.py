@@ -184,14 +184,13 @@ def _kubectl(*words: str, stdin: str | None = None) -> str:
     return done.stdout
 
 
-def _apply(folder: Path) -> None:
-    """Apply a kustomization; once more when the cluster made the namespace's own service account at the same moment."""
-    try:
-        _kubectl("apply", "-k", str(folder))
-    except AssertionError as error:
-        if "AlreadyExists" not in str(error):
-            raise
-        _kubectl("apply", "-k", str(folder))
+def _apply(*words: str) -> None:
+    """Apply; a few times more when others do the same at the moment, or the cluster makes the namespace's own account."""
+    for _ in range(4):
+        with suppress(AssertionError):
+            _kubectl("apply", *words)
+            return
+    _kubectl("apply", *words)
 
 
 @pytest.fixture(scope="session")
@@ -203,8 +202,8 @@ def cluster_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestCl
     namespace = f"sandbox-test-{secrets.token_hex(3)}"
     shutil.copytree(REPOSITORY / "deploy", folder / "deploy")
     (folder / "kustomization.yaml").write_text(f"namespace: {namespace}\nresources:\n- deploy/namespace\n")
-    _kubectl("apply", "-f", str(POLICIES))
-    _apply(folder)
+    _apply("-f", str(POLICIES))
+    _apply("-k", str(folder))
     try:
         made = subprocess.run(
             ["sh", str(REPOSITORY / "deploy" / "kubeconfig.sh"), namespace, "4h"],
