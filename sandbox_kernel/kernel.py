@@ -251,7 +251,7 @@ class SandboxKernel(CommHandlers, Answers):
             try:
                 await asyncio.wait_for(asyncio.wrap_future(closing), SHUTDOWN_S)
             except (asyncio.TimeoutError, SandboxError) as error:
-                self.log.warning("Sandboxes are left to their deadlines: %r", error)
+                self.log.warning("Sandboxes are left to the supervisor: %r", error)
         return {"status": "ok", "restart": restart}
 
 

@@ -69,17 +69,18 @@ class Processes:
         self,
         argv: Sequence[str],
         *,
-        cwd: str,
-        env: Mapping[str, str],
+        cwd: str = "/",
+        env: Mapping[str, str] | None = None,
         rlimits: Mapping[str, int] | None = None,
         cpus: int | None = None,
     ) -> Process:
-        """Start a program on three pipes. It is killed when this process ends."""
+        """Start a program on three pipes. It is killed when this process ends. ``env`` None: a PATH and nothing else."""
         stdin_read, stdin_write = os.pipe()
         stdout_read, stdout_write = os.pipe()
         stderr_read, stderr_write = os.pipe()
         process = Process(stdin_write, stdout_read, stderr_read)
-        request = {"argv": list(argv), "cwd": cwd, "env": dict(env), "rlimits": rlimits or {}, "cpus": cpus}
+        environment = {"PATH": os.defpath} if env is None else dict(env)
+        request = {"argv": list(argv), "cwd": cwd, "env": environment, "rlimits": rlimits or {}, "cpus": cpus}
         try:
             reply = self._send("spawn", request, [stdin_read, stdout_write, stderr_write])
         finally:
@@ -101,7 +102,7 @@ class Processes:
 
         Like all that is started here it is killed when this process ends.
         """
-        process = await self.spawn(argv, cwd="/", env={"PATH": os.defpath})
+        process = await self.spawn(argv)
         try:
             said = asyncio.gather(_read_all(process.take("stdout")), _read_all(process.take("stderr")))
             stdout, stderr = await asyncio.wait_for(said, timeout_s)

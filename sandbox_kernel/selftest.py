@@ -147,7 +147,7 @@ class _Sandbox:
 
     @classmethod
     async def start(cls, processes: Processes, argv: Sequence[str]) -> _Sandbox:
-        process = await processes.spawn(argv, cwd="/", env={"PATH": os.defpath}, rlimits=oci.runsc_rlimits(LIMITS))
+        process = await processes.spawn(argv, rlimits=oci.runsc_rlimits(LIMITS))
         sandbox = cls(processes, process)
         stdout = os.fdopen(process.take("stdout"), "rb", buffering=0)
         sandbox._transport, _ = await asyncio.get_running_loop().connect_read_pipe(

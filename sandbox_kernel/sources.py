@@ -145,7 +145,7 @@ class Jedi:
     async def _start(self) -> None:
         command = [sys.executable, "-I", jedi_worker.__file__, json.dumps(paths())]
         home = {name: os.environ[name] for name in ("HOME", "XDG_CACHE_HOME") if name in os.environ}  # Of jedi's cache.
-        self._process = await self._processes.spawn(command, cwd="/", env={"PATH": os.defpath, **home})
+        self._process = await self._processes.spawn(command, env={"PATH": os.defpath, **home})
         loop = asyncio.get_running_loop()
         stdin = os.fdopen(self._process.take("stdin"), "wb", buffering=0)
         writer, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, stdin)

@@ -181,8 +181,7 @@ class Supervisor:
         return found
 
     def _reap(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.read(self._woken, 4096)
+        self._forget_wakes()
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -201,7 +200,7 @@ class Supervisor:
         while time.monotonic() < until:
             try:
                 if os.waitpid(-1, os.WNOHANG)[0] == 0:
-                    select.select([self._woken], [], [], 0.05)
+                    self._nap()
             except ChildProcessError:
                 break
         for path in self._homes:
@@ -218,9 +217,16 @@ class Supervisor:
         while os.waitpid(pid, os.WNOHANG)[0] == 0:
             if time.monotonic() > until:
                 os.kill(pid, signal.SIGKILL)
-            select.select([self._woken], [], [], 0.05)
-            with contextlib.suppress(BlockingIOError):
-                os.read(self._woken, 4096)
+            self._nap()
+
+    def _nap(self) -> None:
+        """Wait a moment for the end of a child."""
+        select.select([self._woken], [], [], 0.05)
+        self._forget_wakes()
+
+    def _forget_wakes(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._woken, 4096)
 
 
 def _lower(which: int, limit: int) -> None:

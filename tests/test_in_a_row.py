@@ -1,6 +1,6 @@
 """Snippets in a row, each in a sandbox of its own: what an agent's host has after the last it had after the first ones.
 
-A hundred by default; ``SNIPPETS=1000`` for the number that the README tells of.
+A hundred by default; as many as the variable SNIPPETS says.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import asyncio
 import gc
 import os
 from collections import Counter
-from pathlib import Path
 
 import psutil
 import pytest
@@ -41,7 +40,7 @@ def held() -> dict[str, int]:
 
 
 @pytest.mark.timeout(5400)
-async def test_snippets_in_a_row_leave_nothing(options: list[str], home_of_sandboxes: Path) -> None:
+async def test_snippets_in_a_row_leave_nothing(options: list[str]) -> None:
     """Neither descriptors, threads, tasks nor objects become more with the number of snippets, and memory hardly does."""
     async with SandboxExecutor(config=settings.from_options([*options, f"--Runner.standby={AT_ONCE}"])) as executor:
         before = {}

@@ -73,8 +73,6 @@ class Blank:
         command = ["restore", f"--image-path={self._image}", f"--bundle={self.bundle}", self.bundle.name]
         self.process = await self._processes.spawn(
             oci.runsc_args(self.plan.runsc, root=root, command=command),
-            cwd="/",
-            env={"PATH": os.defpath},
             rlimits=dict(self.plan.rlimits),
             cpus=self.plan.cpus,
         )

@@ -106,8 +106,6 @@ class LocalSandbox:
         command = ["run"] if self._image is None else ["restore", f"--image-path={self._image}"]
         return await self._processes.spawn(
             self._command(*command, f"--bundle={self._bundle}", self._name),
-            cwd="/",
-            env={"PATH": os.defpath},
             rlimits=oci.runsc_rlimits(self._request.limits),
             cpus=oci.processors(self._request.limits),
         )

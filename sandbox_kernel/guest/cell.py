@@ -199,14 +199,18 @@ def _flush_files() -> None:
 def _has_files() -> bool:
     """Whether a regular file is open here. Without a /proc that is not known."""
     try:
-        return any(_quietly(lambda fd: stat.S_ISREG(os.fstat(int(fd)).st_mode), fd) for fd in os.listdir("/proc/self/fd"))
+        return any(_quietly(_is_regular, int(fd)) for fd in os.listdir("/proc/self/fd"))
     except OSError:
         return True
 
 
 def _is_file(opened: Any) -> bool:
     # Nothing else: who should read a pipe may wait for us.
-    return not opened.closed and stat.S_ISREG(os.fstat(opened.fileno()).st_mode)
+    return not opened.closed and _is_regular(opened.fileno())
+
+
+def _is_regular(fd: int) -> bool:
+    return stat.S_ISREG(os.fstat(fd).st_mode)
 
 
 def _quietly(call: Callable[..., Any], *arguments: Any) -> Any:

@@ -32,7 +32,6 @@ MOST_ENTRIES = 20_000
 MOST_PATHS = 500
 
 _MISSING = object()
-_dict_of: Any = vars(types.ModuleType)["__dict__"].__get__
 _INSTANCE = "instance"
 #: What stands in the place of the language's own, of which the host tells.
 _OURS = ("print", "input", "breakpoint")
@@ -75,7 +74,7 @@ def _member(value: Any, name: str) -> Tuple[Any, bool]:
     if value is _MISSING:
         return _MISSING, False
     if looking.is_module(value):
-        held = _dict_of(value)
+        held = looking.module_dict(value)
         inner = "%s.%s" % (held.get("__name__"), name)
         return held.get(name, sys.modules.get(inner, _MISSING)), False
     if looking.is_class(value):
@@ -98,7 +97,7 @@ def _told(value: Any, bound: bool) -> Dict[str, Any]:
     kind, of = looking.kind(value), type(value)
     said: Dict[str, Any] = {"kind": kind, "type": looking.named(of), "doc": _clean(looking.doc(value)), "file": _file(value)}
     if kind == "module":
-        said["text"] = "<module '%s'>" % _dict_of(value).get("__name__")
+        said["text"] = "<module '%s'>" % looking.module_dict(value).get("__name__")
     elif kind == "class":
         made = _made_by(value)
         said.update(call="init", init_doc=_clean(looking.doc(made)) if type(made) is types.FunctionType else "")
@@ -140,10 +139,10 @@ def _file(value: Any) -> str:
     if type(value) is types.FunctionType:
         found = value.__code__.co_filename
     elif looking.is_module(value):
-        found = _dict_of(value).get("__file__")
+        found = looking.module_dict(value).get("__file__")
     elif looking.is_class(value):
         home = sys.modules.get(looking.home(value))
-        found = _dict_of(home).get("__file__") if type(home) is types.ModuleType else ""
+        found = looking.module_dict(home).get("__file__") if type(home) is types.ModuleType else ""
     return found if type(found) is str and os.path.isabs(found) else ""
 
 

@@ -24,7 +24,7 @@ _qualname_of = type.__dict__["__qualname__"].__get__
 _flags_of = type.__dict__["__flags__"].__get__
 _signature_of = type.__dict__["__text_signature__"].__get__
 _doc_of = type.__dict__["__doc__"].__get__
-_dict_of: Any = vars(types.ModuleType)["__dict__"].__get__
+_module_dict: Any = vars(types.ModuleType)["__dict__"].__get__
 _HEAP = 1 << 9
 
 _FUNCTIONS = (
@@ -233,6 +233,12 @@ def _default(value: Any) -> str:
     return _cut(_atom(value), 30) or "..."
 
 
+def module_dict(module: Any) -> Mapping[str, Any]:
+    """Return the names of a module, without asking the module for them."""
+    held: Mapping[str, Any] = _module_dict(module)
+    return held
+
+
 def doc(value: Any) -> str:
     """Return the documentation of a function, class, module or property; nothing when there is none to be had."""
     of = type(value)
@@ -242,14 +248,13 @@ def doc(value: Any) -> str:
     if of is types.FunctionType or id(of) in _property_ids or id(of) in _builtin_ids:
         found = value.__doc__
     elif is_module(value):
-        found = _dict_of(value).get("__doc__")
+        found = module_dict(value).get("__doc__")
     elif is_class(value):
         found = class_dict(value).get("__doc__") if _flags_of(value) & _HEAP else _doc_of(value)
     else:
         found = instance_dict(value).get("__doc__")
-        if (
-            found is None and type(class_dict(of).get("__doc__")) is types.GetSetDescriptorType
-        ):  # Of C, as Cython's functions.
+        # Of C, as Cython's functions.
+        if found is None and type(class_dict(of).get("__doc__")) is types.GetSetDescriptorType:
             found = class_dict(of)["__doc__"].__get__(value)
     return found if type(found) is str else ""
 

@@ -40,7 +40,6 @@ MOST_MEMBERS = 800
 #: Documentation of what the notebook itself named.
 DOC = 1500
 _MAIN = "__main__"
-_MODULE_DICT: Callable[[Any], Mapping[str, Any]] = vars(types.ModuleType)["__dict__"].__get__
 _plain_ids = frozenset(map(id, (int, float, bool, complex, str, bytes, type(None))))
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -160,7 +159,7 @@ class _Outline:
         return key
 
     def _module(self, module: Any) -> str:
-        name = _dict_of(module).get("__name__")
+        name = looking.module_dict(module).get("__name__")
         if type(name) is not str:
             return ""
         # One that is loaded when it is used is not loaded by us.
@@ -220,14 +219,9 @@ def _row(name: str, value: Any, within: bool) -> List[str]:
     return [kind, *looking.first_line(looking.doc(value), name, said)]
 
 
-def _dict_of(module: Any) -> Mapping[str, Any]:
-    held: Mapping[str, Any] = _MODULE_DICT(module)
-    return held
-
-
 def _public(module: Any) -> Iterator[Tuple[str, Any]]:
     """Yield what a module offers: its ``__all__`` and whatever else does not begin with an underscore."""
-    for name, value in list(_dict_of(module).items()):
+    for name, value in list(looking.module_dict(module).items()):
         if type(name) is str and not name.startswith("_"):
             yield name, value
 
@@ -235,7 +229,7 @@ def _public(module: Any) -> Iterator[Tuple[str, Any]]:
 def _submodules(name: str, module: Any) -> Dict[str, Any]:
     """Return the modules of a package that it has under their own names: ``np.random``."""
     held = [value for _, value in _public(module) if type(value) is types.ModuleType]
-    names = [_dict_of(value).get("__name__") for value in held]
+    names = [looking.module_dict(value).get("__name__") for value in held]
     return {word: value for word, value in zip(names, held) if type(word) is str and word.startswith(name + ".")}
 
 
@@ -280,7 +274,7 @@ def of_packages(value: Any) -> Dict[str, Any]:
 def _held(module: str, name: str) -> Any:
     """Return a class that a package which is loaded has, else one that nothing is of."""
     found = sys.modules.get(module)
-    held = _dict_of(found).get(name) if type(found) is types.ModuleType else None
+    held = looking.module_dict(found).get(name) if type(found) is types.ModuleType else None
     return held if issubclass(type(held), type) else _Nothing
 
 
