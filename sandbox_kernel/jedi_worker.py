@@ -4,6 +4,9 @@ It is a process of its own so that it can be ended: what jedi makes of a hostile
 packages of the host's interpreter (its ``sys.path`` comes as its argument) and nothing else of the user's: not the
 notebook's folder, not the environment. jedi imports modules that are compiled, and only from that path.
 
+jedi keeps what it has parsed in files that it writes in place: who reads one that another of us is writing, or was ended in
+the middle of, has a torn pickle. So its cache is a directory of ours (the second argument), thrown away when it is torn.
+
 ``{"do": "complete", "code", "line", "column"}`` is answered with ``[[NAME, TYPE, SIGNATURE], ...]``;
 ``{"do": "explain", ...}`` with ``{"name", "type", "signature", "doc"}`` or null. ``{"do": "learn", ...}`` is as complete, but
 nothing is told: it has read then what it needs for the next answers.
@@ -12,6 +15,8 @@ nothing is told: it has read then what it needs for the next answers.
 from __future__ import annotations
 
 import json
+import pickle
+import shutil
 import signal
 import sys
 import time
@@ -24,6 +29,10 @@ MOST_MATCHES = 500
 MOST_DOC = 20_000
 #: Seconds that the types of all proposals may take: each may be the first look at another module.
 TYPES_S = 0.5
+#: The cache may be torn again by the time of the second answer, as others write in it.
+ATTEMPTS = 3
+#: What jedi raises for a file of its cache that is not whole, or cannot be written: another of us may have thrown all away.
+_TORN = (EOFError, pickle.UnpicklingError, OSError)
 
 
 def main() -> None:
@@ -35,7 +44,7 @@ def main() -> None:
     for line in sys.stdin.buffer:
         signal.alarm(ANSWER_S)
         try:
-            answer = _answer(json.loads(line))
+            answer = _answer_whole(json.loads(line), sys.argv[2])
         except Exception:  # noqa: BLE001 - jedi raises whatever the source makes it raise, and then there is no answer
             answer = None
         sys.stdout.write(json.dumps(answer) + "\n")
@@ -43,9 +52,19 @@ def main() -> None:
         signal.alarm(IDLE_S)
 
 
-def _answer(asked: dict[str, Any]) -> Any:
+def _answer_whole(asked: dict[str, Any], cache: str) -> Any:
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return _answer(asked, cache)
+        except _TORN:
+            shutil.rmtree(cache, ignore_errors=True)
+    return _answer(asked, cache)
+
+
+def _answer(asked: dict[str, Any], cache: str) -> Any:
     import jedi  # noqa: PLC0415 - from the path that came as the argument
 
+    jedi.settings.cache_directory = cache
     jedi.settings.auto_import_modules = []
     project = jedi.Project("/", sys_path=sys.path, smart_sys_path=False)
     script = jedi.Script(asked["code"], environment=jedi.InterpreterEnvironment(), project=project)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from . import jedi_worker
+from . import directories, jedi_worker
 from .errors import SandboxError
 from .processes import Process, Processes
 
@@ -143,9 +143,8 @@ class Jedi:
         return json.loads(await self._reader.readuntil(b"\n"))
 
     async def _start(self) -> None:
-        command = [sys.executable, "-I", jedi_worker.__file__, json.dumps(paths())]
-        home = {name: os.environ[name] for name in ("HOME", "XDG_CACHE_HOME") if name in os.environ}  # Of jedi's cache.
-        self._process = await self._processes.spawn(command, env={"PATH": os.defpath, **home})
+        command = [sys.executable, "-I", jedi_worker.__file__, json.dumps(paths()), str(directories.cache() / "jedi")]
+        self._process = await self._processes.spawn(command, env={"PATH": os.defpath})
         loop = asyncio.get_running_loop()
         stdin = os.fdopen(self._process.take("stdin"), "wb", buffering=0)
         writer, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, stdin)

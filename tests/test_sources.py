@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -91,6 +92,24 @@ async def test_what_is_slow_is_ended(jedi: Jedi, tmp_path: Path, monkeypatch: py
         assert await jedi.ask("complete", ("x", 1, 1), 60) is None
     monkeypatch.setattr(sources, "ANSWER_S", 60)
     assert await jedi.ask("complete", ("zi", 1, 2), 60) == [["zip", "class", ""]]
+
+
+async def test_a_torn_cache_is_thrown_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who was ended in the middle of writing jedi's cache, or writes it at this moment, costs nobody an answer."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for size in (0, 100):
+        # Once to fill it, and once to find it torn.
+        for _ in range(2):
+            processes = Processes()
+            other = Jedi(processes)
+            assert await other.ask("complete", ("import json\njson.loads", 2, 10), 60) == [["loads", "function", ""]]
+            await other.close()
+            await processes.close()
+            kept = list(tmp_path.glob("sandbox-kernel/jedi/**/*.pkl"))
+            assert kept
+            assert all(path.stat().st_size > 100 for path in kept)
+            for path in kept:
+                os.truncate(path, size)
 
 
 async def test_what_is_no_answer_is_none(jedi: Jedi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
