@@ -15,7 +15,6 @@ nothing is told: it has read then what it needs for the next answers.
 from __future__ import annotations
 
 import json
-import pickle
 import shutil
 import signal
 import sys
@@ -31,8 +30,6 @@ MOST_DOC = 20_000
 TYPES_S = 0.5
 #: The cache may be torn again by the time of the second answer, as others write in it.
 ATTEMPTS = 3
-#: What jedi raises for a file of its cache that is not whole, or cannot be written: another of us may have thrown all away.
-_TORN = (EOFError, pickle.UnpicklingError, OSError)
 
 
 def main() -> None:
@@ -56,9 +53,16 @@ def _answer_whole(asked: dict[str, Any], cache: str) -> Any:
     for _ in range(ATTEMPTS - 1):
         try:
             return _answer(asked, cache)
-        except _TORN:
+        except Exception as error:
+            if not _is_torn(error):
+                raise
             shutil.rmtree(cache, ignore_errors=True)
     return _answer(asked, cache)
+
+
+def _is_torn(error: Exception) -> bool:
+    """Whether a file of the cache was not whole, or could not be written: another of us may have thrown all away."""
+    return isinstance(error, (EOFError, OSError)) or type(error).__name__ == "UnpicklingError"
 
 
 def _answer(asked: dict[str, Any], cache: str) -> Any:
