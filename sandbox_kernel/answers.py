@@ -130,7 +130,7 @@ class Answers(Kernel):
         if asked.kind == "path":
             said = await self._ask_sandbox("paths", completion.path_asked(asked), LOOK_S)
             return completion.reply(asked, cursor, completion.of_paths(asked, said))
-        known = completion.answer(asked, self._outline(), commands.NAMES)
+        known = completion.answer(asked, await self._told_outline(), commands.NAMES)
         proposals = known or []
         if asked.kind == "name" or known is None:
             has = any(proposal.text.startswith(asked.prefix) for proposal in proposals)
@@ -162,7 +162,7 @@ class Answers(Kernel):
 
     async def _without_sandbox(self, code: str, cursor: int, path: str) -> dict[str, str] | None:
         """Return what is known of a name while a cell runs."""
-        found = inspection.facts(path, self._outline())
+        found = inspection.facts(path, await self._told_outline())
         if found is None or ("." in path and "\n" not in found.get("Docstring", "")):
             before = code[: code.rfind("\n", 0, cursor) + 1] + path
             said = await self._ask_jedi("explain", self._sources.before(before, len(before)), LONG_S)
@@ -228,7 +228,14 @@ class Answers(Kernel):
 
     def _outline(self) -> Outline:
         session = self._sandbox_session
-        return Outline() if session is None else session.outline()
+        return Outline() if session is None else session.outlines.now
+
+    async def _told_outline(self) -> Outline:
+        """Return it when that of the last cell has come: it comes after the reply."""
+        session = self._sandbox_session
+        if session is None or self._main_loop is None:
+            return Outline()
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(session.outline(), self._main_loop))
 
     def _same_packages(self) -> bool:
         """Whether the cells' interpreter is this one, so that its packages are what jedi reads."""

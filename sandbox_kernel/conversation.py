@@ -24,6 +24,8 @@ SLACK_BYTES = 32 * MIB
 QUEUE = 64
 #: What the guest may take to say what it holds.
 ANSWER_S = 10.0
+#: What it may take to tell what the namespace holds, after the end of a cell.
+TOLD_S = 2.0
 #: What the rest of what a killed sandbox said may take to arrive.
 CLOSE_S = 5.0
 
@@ -36,6 +38,7 @@ class Conversation:
         ready: Becomes True when the guest waits for a cell, False when it never will.
         began: Becomes True when the guest has taken a cell, False when it has ended.
         ahead: It was not started for the cell that it is given to.
+        telling: After the end of a cell that wants an outline it is still to come; done when it has, or never will.
         heard_s: When anything was heard from it, by the clock that only goes on.
     """
 
@@ -45,6 +48,8 @@ class Conversation:
         self.ready: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.began: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.ahead = False
+        self.telling: asyncio.Future[bool] | None = None
+        self._owes_outline = False
         self.heard_s = time.monotonic()
         self._ended = asyncio.Event()
         self.killed = False
@@ -105,7 +110,7 @@ class Conversation:
             self._problem = error
         finally:
             self._ended.set()
-            for answer in (self.ready, self.began):
+            for answer in (self.ready, self.began, self.telling):
                 _resolve(answer, False)
             if self._queue is not None:
                 await self._queue.put(self._problem)
@@ -113,12 +118,16 @@ class Conversation:
     async def _take(self, event: wire.Event) -> None:
         if isinstance(event, wire.Heartbeat):
             return
+        if isinstance(event, wire.Finished) and event.lives and self._owes_outline:
+            self.telling = asyncio.get_running_loop().create_future()
         if isinstance(event, wire.Started):
             _resolve(self.began, True)
         if isinstance(event, wire.Ready):
             _resolve(self.ready, True)
         elif isinstance(event, wire.Outline):
+            self._owes_outline = False
             self.outlined(event)
+            _resolve(self.telling, True)
         elif isinstance(event, wire.Seen):
             _resolve(self._looks.pop(event.number, None), event.text)
         elif isinstance(event, wire.Unloadable):
@@ -130,8 +139,17 @@ class Conversation:
             if self._queue is not queue:  # Nobody reads it any more, and it was full until that moment.
                 self._pass_on(queue)
 
-    async def attach(self) -> AsyncGenerator[wire.Event, None]:
-        """Yield what is said from now on, until the sandbox has ended or the iteration is closed. Raises SandboxError."""
+    async def wait_told(self) -> None:
+        """Return when what the namespace holds after the cell was told. It is told after the end, so that nobody waits."""
+        if self.telling is not None:
+            await asyncio.wait({self.telling}, timeout=TOLD_S)
+
+    async def attach(self, *, outline: bool = False) -> AsyncGenerator[wire.Event, None]:
+        """Yield what is said from now on, until the sandbox has ended or the iteration is closed. Raises SandboxError.
+
+        ``outline``: the cell that begins now is to tell one.
+        """
+        self.telling, self._owes_outline = None, outline
         queue: asyncio.Queue[wire.Event | SandboxError | None] = asyncio.Queue(QUEUE)
         self._queue = queue
         self._known = self._decoder.taken
@@ -230,6 +248,7 @@ class Conversation:
 
     async def close(self) -> None:
         """Remove the sandbox, and hear the rest of what it said. May be called twice."""
+        await self.wait_told()
         self.killed = True
         if self.sandbox is not None:
             self._detach()

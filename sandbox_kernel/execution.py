@@ -214,7 +214,7 @@ class Execution:
         """Deliver the cell to the sandbox that there is, and yield what it says."""
         assert self.conversation is not None
         self._delivering = self._chores.begin(self._deliver(self.conversation))
-        self._said = self.conversation.attach()
+        self._said = self.conversation.attach(outline=self.cell.outline is not None)
         try:
             async for event in self._said:
                 self._gap = self._gap or isinstance(event, wire.Gap)

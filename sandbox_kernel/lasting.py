@@ -207,6 +207,7 @@ class LastingSession(GoesBack):
                 waiting, self._next = self._next, None  # It was waited for long enough.
                 self._abandon(waiting)
             return
+        self._told_by = execution.conversation
         task = asyncio.ensure_future(self._settle(execution, execution.conversation))
         self._settling[task] = execution.conversation
         task.add_done_callback(self._settling.pop)
@@ -234,6 +235,7 @@ class LastingSession(GoesBack):
     async def _keep(self, execution: Execution, conversation: Conversation) -> None:
         label = execution.label
         self._touched = None
+        await conversation.wait_told()
         try:
             snapshot = await self._keeper.take(conversation)
         except SandboxError as error:

@@ -49,6 +49,8 @@ class Session:
         #: What the namespace holds, for who completes and explains names; with ``wanted`` cells tell it at their end.
         self.outlines = Outlines()
         self._newest_conversation: Conversation | None = None
+        #: The sandbox of the last cell, which may still be telling what it holds.
+        self._told_by: Conversation | None = None
         self._terms = terms
         self._standbys = Standbys(terms, self._next_setup, self._start_ahead, close_later)
 
@@ -57,8 +59,10 @@ class Session:
         newest = self._newest_conversation
         return None if newest is None or newest.ended or newest.sandbox is None else newest.sandbox.pid
 
-    def outline(self) -> Outline:
+    async def outline(self) -> Outline:
         """Return what the namespace held after the last cell, as its guest told. Empty unless ``outlines.wanted``."""
+        if self._told_by is not None:
+            await self._told_by.wait_told()
         return self.outlines.now
 
     @property
@@ -190,6 +194,7 @@ class Session:
 
     def _ended(self, execution: Execution) -> None:
         self._running.discard(execution)
+        self._told_by = execution.conversation
         if execution.conversation is not None:
             self._close_later(execution.conversation)
 

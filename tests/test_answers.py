@@ -206,7 +206,7 @@ async def test_programs_have_the_list_of_variables(runner: Runner) -> None:
     session.outlines.wanted = True
     async for _ in session.run("x = 6 * 7\nnames = ['a', 'b']"):
         pass
-    found = session.outline().names
+    found = (await session.outline()).names
     assert (found["x"].type, found["x"].text) == ("int", "42")
     assert (found["names"].type, found["names"].length, found["names"].text) == ("list", 2, "['a', 'b']")
     await session.close()

@@ -55,6 +55,8 @@ class CellProcess:
         self._shells = Shells(self._main, self.emit, self._evaluate, self._complete)
         self._state = State(self._main, settings, self.emit, self._shells)
         self._comms = Comms(self.emit)
+        #: This process goes on after its cell.
+        self._lives = bool(settings.get("lasting")) or "carry" in settings
 
     def _clear_output(self, wait: bool = False) -> None:
         """Remove what the cell has shown; with ``wait``, when the next output comes."""
@@ -105,11 +107,14 @@ class CellProcess:
             _quietly(operator.methodcaller("flush"), stream)
         if cell.comm is None:  # After a word to a widget no state is taken, and there may be many of those.
             _flush_files()
-        outline.tell(self.emit, self._main.__dict__, cell.outline)
+        if not self._lives:
+            outline.tell(self.emit, self._main.__dict__, cell.outline)
         usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
         if not self._talk.say("done", status, sum(item.ru_utime + item.ru_stime for item in usage)):
             # A fork that came to the end of the cell too; or the cell closed our socket.
             os._exit(status)
+        if self._lives:  # Nobody waits for it any more then.
+            outline.tell(self.emit, self._main.__dict__, cell.outline)
 
     def run(self, code: str, name: str, silent: bool) -> int:
         """Run one cell and return its exit status; everything else about it has been said by then."""

@@ -50,12 +50,19 @@ _Listed = Dict[str, Tuple[int, List[str]]]
 def tell(
     emit: Callable[[wire.Event], None], namespace: Mapping[str, Any], known: Optional[List[str]], hidden: Collection[str] = ()
 ) -> None:
-    """Say the outline of a namespace but for ``hidden`` names; ``known`` None: nobody wants it. Raises nothing at all."""
+    """Say the outline of a namespace but for ``hidden`` names; ``known`` None: nobody wants it. Raises nothing at all.
+
+    Where it cannot be made an empty text is said: somebody waits.
+    """
     if known is None:
         return
     try:
-        emit(wire.Outline(make(namespace, known, hidden)))
-    except BaseException:  # Of a hostile object, or an interrupt that came when the cell had ended.
+        try:
+            text = make(namespace, known, hidden)
+        except BaseException:  # Of a hostile object, or an interrupt that came when the cell had ended.
+            text = ""
+        emit(wire.Outline(text))
+    except BaseException:
         return
 
 
