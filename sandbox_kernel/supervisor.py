@@ -57,6 +57,8 @@ class Supervisor:
         self._children: dict[int, int] = {}  # pid -> id of its spawn
         self._homes: dict[str, int] = {}
         self._will: dict[str, Any] = {"argv": []}
+        #: Whose turn it is to be given processors: in turn, so that none has twice as many as another.
+        self._turn = os.getpid()
         try:
             self._host: int | None = os.pidfd_open(host_pid)
         except OSError:  # It is gone already, or this kernel has no pidfd: the socket tells alone.
@@ -133,6 +135,7 @@ class Supervisor:
         return {}
 
     def _do_spawn(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        self._turn += request["cpus"] is not None
         pid = os.fork()
         if pid == 0:
             self._become(request, fds)
@@ -154,7 +157,7 @@ class Supervisor:
             for name, limit in request["rlimits"].items():
                 _lower(getattr(resource, "RLIMIT_" + name), limit)
             if request["cpus"] is not None:
-                _use_processors(request["cpus"], os.getpid())
+                _use_processors(request["cpus"], self._turn)
             os.chdir(request["cwd"])
             os.closerange(3, 256)
             os.execve(request["argv"][0], request["argv"], request["env"])

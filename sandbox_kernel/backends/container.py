@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import fcntl
 import json
 import os
 import select
 import shutil
-import termios
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import StateNotSaved, StateUnusable
 from ..processes import Process, Processes
-from . import blank, images, oci, openfiles
+from . import blank, images, oci, openfiles, pipes
 from .base import Ending, Request, Snapshot
 
 #: A line that is longer is not from our guest; what follows of it is dropped.
@@ -69,7 +67,7 @@ class LocalSandbox:
         self._mounts: Sequence[oci.Mount] = ()
         self._users_mounts = [oci.Mount(*row) for row in needs.get("mounts", ())]
         self._process: Process | None = None
-        self._reader: _Reader | None = None
+        self._reader: pipes.Reader | None = None
         self._transports: list[asyncio.BaseTransport] = []
         self._stderr = b""
         self._stderr_done: asyncio.Task[None] | None = None
@@ -91,7 +89,7 @@ class LocalSandbox:
         """Start the container and take over its pipes."""
         self._stderr = b""
         self._process = await self._start_process()
-        self._reader = _Reader(limit=LINE_BYTES)
+        self._reader = pipes.Reader(limit=LINE_BYTES)
         await self._connect(self._process.take("stdout"), self._reader)
         stderr = asyncio.StreamReader(limit=STDERR_BYTES)
         await self._connect(self._process.take("stderr"), stderr)
@@ -203,7 +201,7 @@ class LocalSandbox:
                 if len(message) < select.PIPE_BUF and select.select([], [fd], [], 0)[1]:
                     os.write(fd, message + b"\n")  # A pipe that takes anything takes as much at one go.
                 else:  # In a thread of its own: a cell with large files is more than a pipe holds.
-                    await asyncio.to_thread(_write_all, fd, message + b"\n")
+                    await asyncio.to_thread(pipes.write_all, fd, message + b"\n")
         except BrokenPipeError:
             pass  # It ended; lines() says so.
         finally:
@@ -258,7 +256,7 @@ class LocalSandbox:
         while asyncio.get_running_loop().time() < deadline and self._transports:
             pipe = self._transports[0]
             assert self._reader is not None
-            if pipe.is_closing() or not (_waits(pipe) or self._reader.fed > self._reader.taken):
+            if pipe.is_closing() or not (pipes.waits(pipe) or self._reader.fed > self._reader.taken):
                 return
             await asyncio.sleep(0.001)
         if self._transports:
@@ -310,28 +308,6 @@ class LocalSandbox:
         self._close_process()
         shutil.rmtree(self._bundle, ignore_errors=True)
         self._closed(self)
-
-
-class _Reader(asyncio.StreamReader):
-    """Counts the lines that came and those that were taken."""
-
-    fed = taken = 0
-
-    def feed_data(self, data: Any) -> None:
-        self.fed += bytes(data).count(b"\n")
-        super().feed_data(data)
-
-
-def _waits(pipe: asyncio.BaseTransport) -> bool:
-    """Whether there is something in a pipe."""
-    number = fcntl.ioctl(pipe.get_extra_info("pipe").fileno(), termios.FIONREAD, b"\0\0\0\0")
-    return number != b"\0\0\0\0"
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
 
 
 def ending(status: int, stderr: str) -> Ending:
