@@ -130,7 +130,10 @@ class Answers(Kernel):
         if asked.kind == "path":
             said = await self._ask_sandbox("paths", completion.path_asked(asked), LOOK_S)
             return completion.reply(asked, cursor, completion.of_paths(asked, said))
-        known = completion.answer(asked, self._outline(), commands.NAMES)
+        words = commands.NAMES
+        if asked.kind == "word":
+            words = tuple(await asyncio.to_thread(commands.choices, asked.subject, self._sandbox_session))
+        known = completion.answer(asked, self._outline(), words)
         if known is None and asked.subject and asked.kind in ("attribute", "key"):
             return completion.reply(asked, cursor, await self._of_value(asked, code, cursor))
         proposals = known or []

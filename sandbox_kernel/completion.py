@@ -29,6 +29,7 @@ sh svg sx system time timeit writefile"""
 
 _NAME = r"[^\W\d]\w*"
 _LINES = (
+    ("word", re.compile(r"\s*%sandbox\s+(?P<subject>\w+)\s+(?P<prefix>[\w.-]*)")),
     ("command", re.compile(r"\s*(?P<subject>%sandbox)\s+(?P<prefix>\w*)")),
     ("magic", re.compile(r"\s*(?P<subject>)(?P<prefix>%%?\w*)")),
     ("from", re.compile(r"\s*from\s+(?P<subject>[\w.]+)\s+import\s+\(?\s*(?:\w+(?:\s+as\s+\w+)?\s*,\s*)*(?P<prefix>\w*)")),
@@ -63,7 +64,8 @@ class Question:
     """What stands before the cursor.
 
     Attributes:
-        kind: command, magic, from, import, key, attribute, name, path, or none: nothing is to be proposed.
+        kind: command, word (what stands behind a command), magic, from, import, key, attribute, name, path, or none: nothing
+            is to be proposed.
         subject: The module, variable or other expression that it is about.
         prefix: What of the answer is there already; it is replaced.
         quote: That which a key was begun with, or a path; ``!`` when it is a word of a shell.
@@ -138,8 +140,11 @@ def called(before: str) -> str:
 
 
 def answer(asked: Question, outline: Outline, commands: Collection[str] = ()) -> list[Proposal] | None:
-    """Return what the outline and the language know. None: they do not know the object."""
-    if asked.kind == "command":
+    """Return what the outline and the language know. None: they do not know the object.
+
+    ``commands``: of ours, or what can stand behind the one that is asked about.
+    """
+    if asked.kind in ("command", "word"):
         return [Proposal(word, "keyword") for word in commands]
     by = {"magic": _magics, "from": _from, "import": _imports, "key": _keys, "attribute": _attributes, "name": _names}
     return by[asked.kind](asked, outline) if asked.kind in by else []
@@ -283,7 +288,7 @@ def reply(asked: Question, cursor: int, proposals: Iterable[Proposal]) -> dict[s
     found: dict[str, Proposal] = {}
     for proposal in proposals:
         if proposal.text.startswith(asked.prefix) and (
-            asked.kind in ("key", "path") or _is_shown(proposal.text, asked.prefix)
+            asked.kind in ("key", "path", "word") or _is_shown(proposal.text, asked.prefix)
         ):
             found.setdefault(proposal.text, proposal)
     ordered = sorted(

@@ -214,6 +214,21 @@ def test_names_go_with_the_state(notebook: Notebook) -> None:
     assert complete(notebook, "befor") == ["before"]
 
 
+def test_words_of_our_commands_are_proposed(notebook: Notebook) -> None:
+    """Behind a command stands what it is about: saved sessions, and the cells whose states are kept."""
+    notebook.run("a = 1")
+    notebook.run("%sandbox save talk-first\n%sandbox save talk.second\nb = 2")
+    notebook.run("%sandbox log")  # Which waits for the state after the last cell.
+    try:
+        assert complete(notebook, "%sandbox load talk-") == ["talk-first"]
+        assert complete(notebook, "%sandbox remove talk") == ["talk-first", "talk.second"]
+        assert complete(notebook, "%sandbox rewind ") == ["0", "1", "2"]
+        assert complete(notebook, "%sandbox undo ") == []
+    finally:
+        notebook.run("%sandbox remove talk-first\n%sandbox remove talk.second")
+    assert complete(notebook, "%sandbox load talk") == []
+
+
 def test_history(notebook: Notebook) -> None:
     """The session answers tail, range and search with the same numbers; what is not to be stored is not there."""
     notebook.run("x = 1")

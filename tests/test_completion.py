@@ -56,6 +56,9 @@ OUTLINE = outline.read(json.dumps(SAID), outline.Outline())
     [
         ("%sandbox un", Question("command", "%sandbox", "un")),
         ("x = 1\n%sandbox ", Question("command", "%sandbox", "")),
+        ("%sandbox load ", Question("word", "load", "")),
+        ("%sandbox undo\n%sandbox load my-se", Question("word", "load", "my-se")),
+        ("%sandbox load a b", Question("name", "", "b")),
         ("%ti", Question("magic", "", "%ti")),
         ("  %%wri", Question("magic", "", "%%wri")),
         ("import nu", Question("import", "", "nu")),
