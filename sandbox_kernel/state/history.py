@@ -91,7 +91,7 @@ class History:
         if number and number not in self._points:
             raise StateUnusable(
                 f"The state from {cells} cells ago is not kept any longer: older ones go as new ones come.",
-                "`%sandbox log` lists what is; Runner.history_points and Runner.history_mib set how much.",
+                "`%sandbox log` lists what is. Runner.history_points and Runner.history_mib set how much is kept.",
             )
         self.head = number
 
