@@ -12,7 +12,7 @@ from .. import policy
 from ..errors import ConfigurationError
 from ..guest import wire
 from ..limits import MIB
-from ..outcomes import OURS, Timings
+from ..outcomes import OURS, ROLLED_BACK, Timings
 from ..session import Session
 from .words import for_programs, told_to_programs
 
@@ -115,7 +115,7 @@ class _Gathered:
             self._values["displays"].append(policy.clean_bundle(event.data))
         elif isinstance(event, wire.Error):
             texts = [policy.clean_text(text) for text in (event.name, event.value, "\n".join(event.traceback))]
-            if event.name in OURS:
+            if event.name in OURS or event.value.endswith(ROLLED_BACK):
                 texts[1:] = [for_programs(text) for text in texts[1:]]
             self._values["error"] = CellError(*texts)
         elif isinstance(event, wire.File):

@@ -84,7 +84,7 @@ class History:
         for step in range(cells):
             if number == 0:
                 raise StateUnusable(
-                    f"There are {step} cells to take back, not {cells}.",
+                    f"There {'is 1 cell' if step == 1 else f'are {step} cells'} to take back, not {cells}.",
                     "`%sandbox log` lists the states; `%sandbox rewind CELL` goes to any, also to one from before a reset.",
                 )
             number = self._parents[number]
