@@ -130,8 +130,17 @@ class Answers(Kernel):
         if asked.kind == "path":
             said = await self._ask_sandbox("paths", completion.path_asked(asked), LOOK_S)
             return completion.reply(asked, cursor, completion.of_paths(asked, said))
-        known = completion.answer(asked, await self._told_outline(), commands.NAMES)
+        outline = await self._told_outline()
+        words = commands.NAMES
+        if asked.kind == "word":
+            words = tuple(await asyncio.to_thread(commands.choices, asked.subject, self._sandbox_session))
+        known = completion.answer(asked, outline, words)
+        if known is None and asked.subject and asked.kind in ("attribute", "key"):
+            return completion.reply(asked, cursor, await self._of_value(asked, code, cursor))
         proposals = known or []
+        if asked.kind == "name" and asked.subject and not completion.signature(asked.subject, outline):
+            said = await self._ask_sandbox("name", asked.subject, SOON_S)
+            proposals = [*completion.arguments(said), *proposals]
         if asked.kind == "name" or known is None:
             has = any(proposal.text.startswith(asked.prefix) for proposal in proposals)
             source = self._sources.before(code, cursor, alone=asked.kind == "name")
@@ -139,6 +148,17 @@ class Answers(Kernel):
             found = await self._ask_jedi("complete", source, SOON_S if has else LONG_S, of_modules=of_modules)
             proposals = [*proposals, *_proposals(found)]
         return completion.reply(asked, cursor, proposals)
+
+    async def _of_value(self, asked: completion.Question, code: str, cursor: int) -> list[completion.Proposal]:
+        """Return what the sandbox that waits knows of an expression, else what jedi does, in the time that jedi may take."""
+        looking = asyncio.ensure_future(self._ask_sandbox("members", asked.subject, LOOK_S))
+        await asyncio.wait({looking}, timeout=SOON_S)
+        known = completion.of_guest(asked, looking.result()) if looking.done() else None
+        found = None
+        if known is None and asked.kind == "attribute":
+            found = await self._ask_jedi("complete", self._sources.before(code, cursor), LONG_S)
+        known = completion.of_guest(asked, await looking) if known is None else known
+        return _proposals(found) if known is None else known
 
     async def do_inspect(
         self, code: str, cursor_pos: int | None, detail_level: int = 0, omit_sections: Any = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from collections.abc import Awaitable, Callable
 
@@ -20,6 +21,7 @@ USAGE = """%sandbox undo [N]       take back the last cell, or the last N
 %sandbox save NAME      save the session under a name; it survives restarts
 %sandbox load NAME      go on from a saved session
 %sandbox list           the saved sessions
+%sandbox remove NAME    forget a saved session
 %sandbox reset          begin anew; what can be gone back to stays"""
 HELP = f"Each stands at the top of a cell, before all code; several may follow one another.\n{USAGE}"
 #: Names in `%sandbox state`, largest first.
@@ -57,18 +59,43 @@ async def run(session: Session, words: list[str]) -> str:
     name, *arguments = words or ["help"]
     if name in ("help", "--help", "-h", "?"):
         return HELP
+    if any(";" in word for word in words):
+        raise ConfigurationError(
+            f"A line of {WORD} holds one command and nothing else.", "Put what follows the `;` on a line of its own."
+        )
     known = _COMMANDS.get(name)
     if known is None:
         raise ConfigurationError(f"There is no command {name!r}. {closest(name, _COMMANDS)}".rstrip(), f"There are:\n{USAGE}")
     act, fewest, most = known
     if not fewest <= len(arguments) <= most:
-        usage = next(line for line in USAGE.splitlines() if line.split()[1] == _ALIASES.get(name, name))
-        raise ConfigurationError(f"{WORD} {name}: {len(arguments)} words do not fit.", f"Use: {usage}")
-    if not isinstance(session, LastingSession) and name != "list":
+        raise _wrong_length(name, arguments, session)
+    if not isinstance(session, LastingSession) and name not in _WITHOUT_STATE:
         raise ConfigurationError(
             "This session keeps no state (Runner.state is fresh).", "Set Runner.state to exact or carry."
         )
     return await act(session, *arguments)
+
+
+def _wrong_length(name: str, arguments: list[str], session: Session) -> ConfigurationError:
+    """Return what tells who wrote a word too few, or too many."""
+    usage = next(line for line in USAGE.splitlines() if line.split()[1] == _ALIASES.get(name, name))
+    wanted = usage.split()[2] if usage.split()[2].strip("[]").isupper() else ""
+    if arguments:
+        most = f"one word, {wanted.strip('[]')}" if wanted else "no more words"
+        return ConfigurationError(f"{WORD} {name} takes {most}, not {' '.join(arguments)!r}.", f"Use: {usage}")
+    there = ", ".join(choices(name, session))
+    listed = f" There are: {there}." if there else ""
+    return ConfigurationError(f"{WORD} {name} does not say which {wanted}.{listed}", f"Use: {usage}")
+
+
+def choices(name: str, session: Session | None) -> list[str]:
+    """Return what can stand behind a command: cells, or names of saved sessions."""
+    name = _ALIASES.get(name, name)
+    if name in ("save", "load", "remove"):
+        return [item.name for item in saved.sessions()]
+    if name == "rewind" and isinstance(session, LastingSession):
+        return ["0", *dict.fromkeys(point.cell for point, _ in session.log() if point.cell.isdecimal())]
+    return []
 
 
 async def _undo(session: LastingSession, cells: str = "1") -> str:
@@ -99,14 +126,26 @@ def _called(cell: str) -> str:
 
 async def _log(session: LastingSession) -> str:
     await session.settled()
+    points = session.log()
+    before = {point.number: last.number for (last, _), (point, _) in itertools.pairwise(points)}
+    called = {0: "the beginning", **{point.number: _called(point.cell) for point, _ in points}}
     rows = [
-        ["*" if here else "", _called(point.cell), amount(point.snapshot.size), point.code] for point, here in session.log()
+        [
+            "*" if here else "",
+            _called(point.cell),
+            # Where each goes on from the one above nothing need be said.
+            called.get(point.parent, "") if point.parent != before.get(point.number, 0) else "",
+            amount(point.snapshot.size),
+            point.code,
+        ]
+        for point, here in points
     ]
+    headings = ["", "after", "from", "size", "code"]
+    if not any(row[2] for row in rows):
+        headings, rows = [*headings[:2], *headings[3:]], [[*row[:2], *row[3:]] for row in rows]
     if not rows:
         return "No cell has left a state yet."
-    return (
-        f"{table(['', 'after', 'size', 'code'], rows)}\n{amount(session.weight())} in all; * is where the next cell starts."
-    )
+    return f"{table(headings, rows)}\n{amount(session.weight())} in all; * is where the next cell starts."
 
 
 async def _state(session: LastingSession) -> str:
@@ -148,6 +187,11 @@ async def _list(_: Session) -> str:
     )
 
 
+async def _remove(_: Session, name: str) -> str:
+    saved.remove(name)
+    return f"The saved session {name} is gone."
+
+
 #: Kishu's word for going to another state, and that of those who know snapshots.
 _ALIASES = {"checkout": "rewind", "snapshot": "save", "restore": "load"}
 _Act = Callable[..., Awaitable[str]]
@@ -162,7 +206,10 @@ _COMMANDS: dict[str, tuple[_Act, int, int]] = {
     "load": (_load, 1, 1),
     "restore": (_load, 1, 1),
     "list": (_list, 0, 0),
+    "remove": (_remove, 1, 1),
     "reset": (_reset, 0, 0),
 }
+#: What has to do with the disk alone.
+_WITHOUT_STATE = ("list", "remove")
 #: For who completes them.
 NAMES = tuple(_COMMANDS)

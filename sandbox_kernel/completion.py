@@ -14,7 +14,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .outline import Described, Member, Outline
+from . import expressions
+from .outline import Described, Member, Outline, keys, members
 
 #: As far back as the text before the cursor is looked at, and how many proposals are sent.
 MOST_BEFORE = 4000
@@ -28,6 +29,7 @@ sh svg sx system time timeit writefile"""
 
 _NAME = r"[^\W\d]\w*"
 _LINES = (
+    ("word", re.compile(r"\s*%sandbox\s+(?P<subject>\w+)\s+(?P<prefix>[\w.-]*)")),
     ("command", re.compile(r"\s*(?P<subject>%sandbox)\s+(?P<prefix>\w*)")),
     ("magic", re.compile(r"\s*(?P<subject>)(?P<prefix>%%?\w*)")),
     ("from", re.compile(r"\s*from\s+(?P<subject>[\w.]+)\s+import\s+\(?\s*(?:\w+(?:\s+as\s+\w+)?\s*,\s*)*(?P<prefix>\w*)")),
@@ -36,15 +38,15 @@ _LINES = (
         re.compile(r"\s*(?:import\s+(?:[\w.]+(?:\s+as\s+\w+)?\s*,\s*)*|from\s+)(?P<subject>(?:\w+\.)*)(?P<prefix>\w*)"),
     ),
 )
-_KEY = re.compile(rf"(?<![\w.])({_NAME})\[\s*(?:([\"'])((?:(?!\2).)*))?$")
-_ATTRIBUTE = re.compile(rf"(?<![\w.\])}}\"'])({_NAME}(?:\.{_NAME})*)\.(\w*)$")
+_KEY = re.compile(r"\[\s*(?:([\"'])((?:(?!\1).)*))?$")
+_DOTTED = re.compile(rf"{_NAME}(?:\.{_NAME})*")
 _WORD = re.compile(r"\w*$")
 #: What is followed by paths, and the word of a shell at the end of a line.
 _SHELL = re.compile(
     r"\s*(?:[\w, ]+=\s*)?!|\s*%?(cd|mkdir|pushd)\s|\s*%(?:run|load|ls|cat|less|pycat|writefile)\s|\s*%%writefile\s"
 )
 _SHELL_WORD = re.compile(r"(?:\\.|[^\s\\])*$")
-_CALL = re.compile(rf"({_NAME}(?:\.{_NAME})*)$")
+_FIRST = re.compile(_NAME)
 _PARAMETER = re.compile(rf"[(,]\s*({_NAME})\s*(?==|,|\)|$)")
 
 
@@ -62,8 +64,9 @@ class Question:
     """What stands before the cursor.
 
     Attributes:
-        kind: command, magic, from, import, key, attribute, name, path, or none: nothing is to be proposed.
-        subject: The module, variable or dotted name that it is about.
+        kind: command, word (what stands behind a command), magic, from, import, key, attribute, name, path, or none: nothing
+            is to be proposed.
+        subject: The module, variable or other expression that it is about.
         prefix: What of the answer is there already; it is replaced.
         quote: That which a key was begun with, or a path; ``!`` when it is a word of a shell.
     """
@@ -81,8 +84,9 @@ def question(code: str, cursor: int) -> Question:
     for kind, pattern in _LINES:
         if found := pattern.fullmatch(line):
             return Question(kind, found["subject"].rstrip("."), found["prefix"])
-    if found := _KEY.search(line):
-        return Question("key", found[1], found[3] or "", found[2] or "")
+    found = _KEY.search(line)
+    if found and (subject := expressions.ending(before[: len(before) - len(found[0])])):
+        return Question("key", subject, found[2] or "", found[1] or "")
     quote, text = _in_text(line)
     if quote == "#":
         return Question("none")
@@ -96,13 +100,12 @@ def question(code: str, cursor: int) -> Question:
 
 
 def _of_expression(before: str, line: str) -> Question:
-    if found := _ATTRIBUTE.search(line):
-        return Question("attribute", found[1], found[2])
     word = _WORD.search(line)
     assert word is not None
-    if line[: word.start()].endswith("."):  # Of something that has no name: ``f().``
-        return Question("attribute", "", word[0])
-    return Question("name", _called(before[: len(before) - len(word[0])]), word[0])
+    before = before[: len(before) - len(word[0])]
+    if before.endswith("."):
+        return Question("attribute", expressions.ending(before[:-1], over_lines=True), word[0])
+    return Question("name", called(before), word[0])
 
 
 def _in_text(line: str) -> tuple[str, str]:
@@ -122,8 +125,8 @@ def _in_text(line: str) -> tuple[str, str]:
     return quote, line[begin:] if quote else ""
 
 
-def _called(before: str) -> str:
-    """Return the name of the function whose arguments are being written; nothing where that is not plain."""
+def called(before: str) -> str:
+    """Return the function whose arguments are being written; nothing where that is not plain."""
     depth = 0
     for at in range(len(before) - 1, -1, -1):
         letter = before[at]
@@ -131,15 +134,17 @@ def _called(before: str) -> str:
             depth += 1
         elif letter in "([{":
             if depth == 0:
-                found = _CALL.search(before[:at]) if letter == "(" else None
-                return found[1] if found else ""
+                return expressions.ending(before[:at]) if letter == "(" else ""
             depth -= 1
     return ""
 
 
 def answer(asked: Question, outline: Outline, commands: Collection[str] = ()) -> list[Proposal] | None:
-    """Return what the outline and the language know. None: they do not know the object."""
-    if asked.kind == "command":
+    """Return what the outline and the language know. None: they do not know the object.
+
+    ``commands``: of ours, or what can stand behind the one that is asked about.
+    """
+    if asked.kind in ("command", "word"):
         return [Proposal(word, "keyword") for word in commands]
     by = {"magic": _magics, "from": _from, "import": _imports, "key": _keys, "attribute": _attributes, "name": _names}
     return by[asked.kind](asked, outline) if asked.kind in by else []
@@ -171,13 +176,13 @@ def _imports(asked: Question, outline: Outline) -> list[Proposal] | None:
     return [Proposal(name, "module") for name in names] or None
 
 
-def _keys(asked: Question, outline: Outline) -> list[Proposal]:
+def _keys(asked: Question, outline: Outline) -> list[Proposal] | None:
     variable = outline.names.get(asked.subject)
-    if variable is None:
-        return []
-    if not asked.quote:
-        return [Proposal(repr(key), "dict key") for key in variable.keys]
-    return [Proposal(_within(key, asked.quote), "dict key") for key in variable.keys]
+    return None if variable is None else _quoted(asked, variable.keys)
+
+
+def _quoted(asked: Question, keys: Iterable[str]) -> list[Proposal]:
+    return [Proposal(_within(key, asked.quote) if asked.quote else repr(key), "dict key") for key in keys]
 
 
 def _within(key: str, quote: str) -> str:
@@ -187,7 +192,9 @@ def _within(key: str, quote: str) -> str:
 
 
 def attributes(path: str, outline: Outline) -> list[Proposal] | None:
-    """Return what the object at a dotted path has. None: it is not known."""
+    """Return what the object at a dotted path has. None: it is not known, or it is another expression."""
+    if not _DOTTED.fullmatch(path):
+        return None
     first, *rest = path.split(".")
     variable = outline.names.get(first)
     if variable is None or rest:
@@ -233,16 +240,31 @@ def _names(asked: Question, outline: Outline) -> list[Proposal]:
     found = [Proposal(name, "keyword") for name in keyword.kwlist]
     found += [Proposal(name, "class" if isinstance(value, type) else "function") for name, value in vars(builtins).items()]
     found += [Proposal(name, variable.kind, variable.signature) for name, variable in outline.names.items()]
-    signature = _signature(asked.subject, outline) if asked.subject else ""
-    return [Proposal(name + "=", "param") for name in _PARAMETER.findall(signature)] + found
+    said = signature(asked.subject, outline) if asked.subject else ""
+    return [Proposal(name + "=", "param") for name in _PARAMETER.findall(said)] + found
 
 
-def _signature(path: str, outline: Outline) -> str:
+def signature(path: str, outline: Outline) -> str:
+    """Return the parameters of the function at a dotted path; nothing when they are not known."""
     if path in outline.names:
         return outline.names[path].signature
     owner, _, name = path.rpartition(".")
     found = described(owner, outline) if owner else None
     return found.members.get(name, Member()).signature if found is not None else ""
+
+
+def of_guest(asked: Question, said: Any) -> list[Proposal] | None:
+    """Return proposals for what a guest says that an object has. None: it does not know it."""
+    if not isinstance(said, dict):
+        return None
+    return _quoted(asked, keys(said.get("keys"))) if asked.kind == "key" else _members(members(said.get("members")))
+
+
+def arguments(said: Any) -> list[Proposal]:
+    """Return proposals for the parameters that a guest tells of a function."""
+    parts = said.get("parameters") if isinstance(said, dict) else None
+    found = [_FIRST.match(part) for part in parts if isinstance(part, str)] if isinstance(parts, list) else []
+    return [Proposal(name[0] + "=", "param") for name in found if name is not None]
 
 
 def path_asked(asked: Question) -> str:
@@ -266,7 +288,7 @@ def reply(asked: Question, cursor: int, proposals: Iterable[Proposal]) -> dict[s
     found: dict[str, Proposal] = {}
     for proposal in proposals:
         if proposal.text.startswith(asked.prefix) and (
-            asked.kind in ("key", "path") or _is_shown(proposal.text, asked.prefix)
+            asked.kind in ("key", "path", "word") or _is_shown(proposal.text, asked.prefix)
         ):
             found.setdefault(proposal.text, proposal)
     ordered = sorted(

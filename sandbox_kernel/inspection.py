@@ -10,7 +10,8 @@ from typing import Any
 
 from IPython.utils.tokenutil import token_at_cursor
 
-from .completion import described
+from . import expressions
+from .completion import called, described
 from .outline import Outline
 from .policy import clean_text
 
@@ -25,10 +26,14 @@ _OF_VALUES = ("Type", "String form", "Shape", "Length", "Columns", "Keys", "File
 #: Said of what the outline had no room for.
 SHORT = "(This is not all: the rest is told when no cell runs.)"
 _DOC = 20_000
+_WORD = re.compile(r"\w*")
 
 
 def subject(code: str, cursor: int) -> str:
-    """Return the dotted name at the cursor, or that of the function whose arguments are being written."""
+    """Return the expression at the cursor, or that of the function whose arguments are being written.
+
+    IPython says which name it is, but takes ``df["a"].mean`` for ``df.mean``.
+    """
     first = code.rfind("\n", 0, max(0, cursor - MOST_BEFORE)) + 1
     last = code.find("\n", cursor)
     text = code[first : len(code) if last < 0 else min(last, cursor + MOST_BEFORE)]
@@ -36,7 +41,13 @@ def subject(code: str, cursor: int) -> str:
         name: str = token_at_cursor(text, cursor - first)
     except (SyntaxError, ValueError, RecursionError):
         return ""
-    return name if name and all(part.isidentifier() for part in name.split(".")) else ""
+    last_name = name.rpartition(".")[2]
+    word = _WORD.match(text, cursor - first)
+    before = text[: word.end() if word is not None else cursor - first]
+    for found in (expressions.ending(before), expressions.called(before), called(text[: cursor - first])):
+        if name and (found.endswith(last_name) or (found.endswith("]") and found.startswith(name))):
+            return found
+    return name if name and name in text and all(part.isidentifier() for part in name.split(".")) else ""
 
 
 def facts(path: str, outline: Outline) -> dict[str, str] | None:

@@ -25,8 +25,9 @@ from .state.exact import BaseImages
 from .state.history import History, Point
 from .state.keeper import Keeper
 
-#: Of what a guest's functions of a new life say.
+#: Of what a guest's functions of a new life say, and what is put before it.
 TOLD_CHARACTERS = 10_000
+SAID = "What sandbox_session.on_fork called said: "
 
 
 class LastingSession(GoesBack):
@@ -194,7 +195,7 @@ class LastingSession(GoesBack):
         if isinstance(event, wire.Noise):  # No guest's word: the backend has something to say.
             self.tell(event.text)
         elif isinstance(event, wire.Told):
-            self.tell(f"What sandbox_session.on_fork called said: {event.text[:TOLD_CHARACTERS].strip()}")
+            self.tell(f"{SAID}{event.text[:TOLD_CHARACTERS].strip()}")
         else:
             self.background(event)  # Which may be set at any time.
 

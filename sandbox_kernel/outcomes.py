@@ -14,6 +14,9 @@ ROLLED_BACK = "The next cell has the state from before this one."
 KEPT = "What it made until then is kept; `%sandbox undo` goes back to before it."
 
 
+#: Errors that are our word for how a cell ended.
+OURS = ("CellTimeout", "CellOutOfMemory", "CellDied")
+
 #: Outcome and exit status of a cell that was ended by us, by why.
 BY_US = {"interrupted": ("interrupted", 130), "timeout": ("timeout", 124)}
 

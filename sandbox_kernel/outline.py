@@ -176,8 +176,13 @@ def _variable(said: Any) -> Variable:
 def _described(said: Any) -> Described:
     if not isinstance(said, dict):
         return Described()
-    members = _each(said.get("members"), _member, MOST_MEMBERS, str.isidentifier)
-    return Described(_signature(said.get("signature")), _text(said.get("doc")), members, said.get("bare") is True)
+    found = members(said.get("members"))
+    return Described(_signature(said.get("signature")), _text(said.get("doc")), found, said.get("bare") is True)
+
+
+def members(said: Any) -> dict[str, Member]:
+    """Return what a guest says that something has, by name."""
+    return _each(said, _member, MOST_MEMBERS, str.isidentifier)
 
 
 def _member(said: Any) -> Member:
@@ -195,7 +200,8 @@ def _list(said: Any, most: int) -> list[Any]:
     return said[:most] if isinstance(said, list) else []
 
 
-def _keys(said: Any) -> tuple[str, ...]:
+def keys(said: Any) -> tuple[str, ...]:
+    """Return what a guest says are the keys of something."""
     return tuple(key for key in _list(said, MOST_KEYS) if isinstance(key, str) and len(key) <= NAME and key.isprintable())
 
 
@@ -236,7 +242,7 @@ _FIELDS: dict[str, Callable[[Any], Any]] = {
     "text": _word,
     "length": _length,
     "shape": _word,
-    "keys": _keys,
+    "keys": keys,
     "attributes": _attributes,
     "signature": _signature,
     "doc": _text,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from conftest import wait_until
 from test_kernel import Notebook
 
 from sandbox_kernel import inspection
@@ -143,6 +144,50 @@ def test_the_waiting_sandbox_is_asked(notebook: Notebook) -> None:
     assert "Time execution" in inspect(notebook, "%time")
 
 
+VALUES = """
+class Tree:
+    "A tree."
+    def __init__(self):
+        self.by = {'one': 1}
+    @property
+    def twin(self):
+        print('asked')
+        return self
+    def __getattr__(self, name):
+        print('asked')
+        raise AttributeError(name)
+    def grow(self, by=1, *, slowly=False):
+        "Grow it."
+trees = [Tree()]
+named = {'oak': Tree()}
+"""
+
+
+def test_values_that_have_no_name_are_known(notebook: Notebook) -> None:
+    """What an expression stands for is looked for in the sandbox that waits, and none of the user's code runs for it.
+
+    Where the state is carried nobody waits who could be asked: what the sources say is proposed, and keys are not.
+    """
+    notebook.run(VALUES)
+    local = "local" in notebook.manager.kernel_name
+    assert complete(notebook, "x = trees[0].gro") == ["grow"]
+    assert complete(notebook, "print(named['oak'].gro") == ["grow"]
+    assert complete(notebook, "trees[0].by['") == (["one"] if local else [])
+    if local:
+        assert complete(notebook, "named['oak'].grow(1, s")[0] == "slowly="
+        for code in ("trees[0].grow", "trees[-1].grow(", "named['oak'].grow(2, slowly=True)"):
+            assert "grow(by=1, *, slowly=False)" in inspect(notebook, code) and "Grow it." in inspect(notebook, code)
+        assert "A tree." in inspect(notebook, "named['oak']")
+        notebook.run("import pandas as pd; df = pd.DataFrame({'alpha': [1], 'text': ['a']})")
+        wait_until(lambda: complete(notebook, "df.alpha.medi") == ["median"], "the sandbox waits")
+        assert complete(notebook, "df['text'].str.upp") == ["upper"]
+        assert complete(notebook, "df[df.alpha > 1].mer") == ["merge"]
+        assert "df.alpha.median(" in inspect(notebook, "df.alpha.median")
+        assert "df['alpha'].median(" in inspect(notebook, "df['alpha'].median()")
+    messages, _ = notebook.run("1")
+    assert [kind for kind, _ in messages] == ["execute_result"]  # and no output of `twin`
+
+
 def test_no_paths_while_a_cell_runs(notebook: Notebook) -> None:
     """While a cell runs the sandbox is its own: paths are not proposed, and names are told from what was known before."""
     notebook.run("open('data.csv', 'w').close()\ndef f(a, b=2): 'Say it.'")
@@ -167,6 +212,21 @@ def test_names_go_with_the_state(notebook: Notebook) -> None:
     notebook.run("ended_early = 1\nimport os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     assert complete(notebook, "ended_") == []
     assert complete(notebook, "befor") == ["before"]
+
+
+def test_words_of_our_commands_are_proposed(notebook: Notebook) -> None:
+    """Behind a command stands what it is about: saved sessions, and the cells whose states are kept."""
+    notebook.run("a = 1")
+    notebook.run("%sandbox save talk-first\n%sandbox save talk.second\nb = 2")
+    notebook.run("%sandbox log")  # Which waits for the state after the last cell.
+    try:
+        assert complete(notebook, "%sandbox load talk-") == ["talk-first"]
+        assert complete(notebook, "%sandbox remove talk") == ["talk-first", "talk.second"]
+        assert complete(notebook, "%sandbox rewind ") == ["0", "1", "2"]
+        assert complete(notebook, "%sandbox undo ") == []
+    finally:
+        notebook.run("%sandbox remove talk-first\n%sandbox remove talk.second")
+    assert complete(notebook, "%sandbox load talk") == []
 
 
 def test_history(notebook: Notebook) -> None:

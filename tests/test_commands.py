@@ -13,7 +13,7 @@ from sandbox_kernel.backends.terms import Snapshot
 from sandbox_kernel.errors import ConfigurationError, StateUnusable
 from sandbox_kernel.lasting import LastingSession
 from sandbox_kernel.session import Session
-from sandbox_kernel.state import saved
+from sandbox_kernel.state import places, saved
 from sandbox_kernel.state.history import History
 
 
@@ -182,6 +182,23 @@ async def test_log(session: FakeSession) -> None:
     assert session.asked == [("settled",)]
 
 
+async def test_log_of_a_session_that_went_back(session: FakeSession) -> None:
+    """Of a point that does not go on from the one above it the log says where it comes from, in one word."""
+    session._history.rewind("1")
+    session._history.add(snapshot(), "4", "z = 3")
+    session._history.add(snapshot(), "load work")
+    session._history.rewind("0")
+    session._history.add(snapshot(), "7")
+    assert (await commands.run(session, ["log"])).splitlines()[:-1] == [
+        "   after        from           size     code",
+        "   In[1]                       2.0 KiB  x = 1",
+        "   In[2]                       4.0 KiB  y = 'a longer line'",
+        "   In[4]        In[1]          2.0 KiB  z = 3",
+        "   `load work`                 2.0 KiB",
+        "*  In[7]        the beginning  2.0 KiB",
+    ]
+
+
 async def test_log_of_nothing() -> None:
     """Before the first cell there is nothing to go back to."""
     assert await commands.run(FakeSession(), ["log"]) == "No cell has left a state yet."
@@ -242,6 +259,33 @@ async def test_list(session: FakeSession, monkeypatch: pytest.MonkeyPatch) -> No
     assert answer == f"name  state  size     saved\na     exact  1.0 MiB  {made}"
 
 
+def _save(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """Let there be saved sessions of these names."""
+    monkeypatch.setattr(saved, "sessions", lambda: [saved.Saved(name, "session", "exact", 1, 0.0) for name in names])
+
+
+async def test_remove(session: FakeSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A saved session is forgotten by its name; who mistypes it is told of the one that is meant, and nothing goes."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    folder = places.saved() / "work"
+    folder.mkdir(parents=True)
+    with pytest.raises(StateUnusable, match=r"^There is no saved session 'wrok'\. There are: work\. Did you mean work\?$"):
+        await commands.run(session, ["remove", "wrok"])
+    assert folder.exists()
+    assert await commands.run(FreshSession(), ["remove", "work"]) == "The saved session work is gone."
+    assert not folder.exists()
+
+
+def test_what_can_stand_behind_a_command(session: FakeSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cells that are kept can be gone to, saved sessions loaded; of a session that keeps nothing there is nothing."""
+    _save(monkeypatch, "night", "work")
+    session._history.add(snapshot(), "load work")
+    assert commands.choices("rewind", session) == commands.choices("checkout", session) == ["0", "1", "2"]
+    for name in ("save", "load", "remove", "restore"):
+        assert commands.choices(name, None) == ["night", "work"]
+    assert commands.choices("undo", session) == commands.choices("rewind", FreshSession()) == []
+
+
 # -- what each refuses -------------------------------------------------------------------------------------------------
 
 
@@ -252,15 +296,36 @@ async def test_list(session: FakeSession, monkeypatch: pytest.MonkeyPatch) -> No
         pytest.param(["xyzzy"], "There is no command 'xyzzy'.", "There are:\n" + commands.USAGE, id="unknown"),
         pytest.param(
             ["undo", "1", "2"],
-            "%sandbox undo: 2 words do not fit.",
+            "%sandbox undo takes one word, N, not '1 2'.",
             "Use: %sandbox undo [N]       take back the last cell, or the last N",
             id="too many",
         ),
         pytest.param(
+            ["log", "all"],
+            "%sandbox log takes no more words, not 'all'.",
+            "Use: %sandbox log            the states that can be gone back to",
+            id="too many where there are none",
+        ),
+        pytest.param(
             ["checkout"],
-            "%sandbox checkout: 0 words do not fit.",
+            "%sandbox checkout does not say which CELL. There are: 0, 1, 2.",
             "Use: %sandbox rewind CELL    go to the state after In[CELL]; 0 is the beginning",
             id="another word for it",
+        ),
+        pytest.param(
+            ["load"],
+            "%sandbox load does not say which NAME. There are: night, work.",
+            "Use: %sandbox load NAME      go on from a saved session",
+            id="too few",
+        ),
+        *(
+            pytest.param(
+                words,
+                "A line of %sandbox holds one command and nothing else.",
+                "Put what follows the `;` on a line of its own.",
+                id=" ".join(words),
+            )
+            for words in (["undo;", "b"], ["undo", "1;", "b"], ["undo;b"], ["undo", ";", "b"])
         ),
         pytest.param(["undo", "x"], "'x' is no number of cells.", "Use: %sandbox undo 2", id="no number"),
         pytest.param(["undo", "0"], "'0' is no number of cells.", "Use: %sandbox undo 2", id="zero"),
@@ -268,8 +333,11 @@ async def test_list(session: FakeSession, monkeypatch: pytest.MonkeyPatch) -> No
         pytest.param(["undo", "²"], "'²' is no number of cells.", "Use: %sandbox undo 2", id="a superscript"),
     ],
 )
-async def test_what_does_not_fit(session: FakeSession, words: list[str], message: str, advice: str) -> None:
+async def test_what_does_not_fit(
+    session: FakeSession, words: list[str], message: str, advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Who writes a command wrongly is told what is wrong, and how it is written."""
+    _save(monkeypatch, "night", "work")
     with pytest.raises(ConfigurationError) as raised:
         await commands.run(session, words)
     assert (raised.value.message, raised.value.advice) == (message, advice)
@@ -284,8 +352,8 @@ async def test_a_number_of_very_many_digits(session: FakeSession) -> None:
 
 @pytest.mark.parametrize("words", [[name] + ["x"] * fewest for name, (_, fewest, _) in commands._COMMANDS.items()])
 async def test_a_session_without_state(words: list[str]) -> None:
-    """Where nothing is kept every command but the list says so, and which setting keeps it."""
-    if words == ["list"]:
+    """Where nothing is kept every command but those about saved sessions says so, and which setting keeps it."""
+    if words[0] in commands._WITHOUT_STATE:
         return
     with pytest.raises(ConfigurationError, match=r"keeps no state.*Set Runner\.state to exact or carry"):
         await commands.run(FreshSession(), words)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sandbox_kernel import completeness, completion, inspection, outline, sources
-from sandbox_kernel.completion import Question
+from sandbox_kernel.completion import Proposal, Question
 
 SAID = {
     "names": {
@@ -56,6 +56,9 @@ OUTLINE = outline.read(json.dumps(SAID), outline.Outline())
     [
         ("%sandbox un", Question("command", "%sandbox", "un")),
         ("x = 1\n%sandbox ", Question("command", "%sandbox", "")),
+        ("%sandbox load ", Question("word", "load", "")),
+        ("%sandbox undo\n%sandbox load my-se", Question("word", "load", "my-se")),
+        ("%sandbox load a b", Question("name", "", "b")),
         ("%ti", Question("magic", "", "%ti")),
         ("  %%wri", Question("magic", "", "%%wri")),
         ("import nu", Question("import", "", "nu")),
@@ -68,7 +71,9 @@ OUTLINE = outline.read(json.dumps(SAID), outline.Outline())
         ('df["al', Question("key", "df", "al", '"')),
         ("x = d['", Question("key", "d", "", "'")),
         ("d[", Question("key", "d", "", "")),
-        ("a.d['x", Question("path", "", "x", "'")),
+        ("a.d['x", Question("key", "a.d", "x", "'")),
+        ("f(1)[0][", Question("key", "f(1)[0]", "", "")),
+        ("f(a, ['x", Question("path", "", "x", "'")),
         ("print('df.he", Question("path", "", "df.he", "'")),
         ('f("a", "b/c d', Question("path", "", "b/c d", '"')),
         ("x = 1  # df.he", Question("none")),
@@ -78,13 +83,19 @@ OUTLINE = outline.read(json.dumps(SAID), outline.Outline())
         ("%run ", Question("path", "", "", "!")),
         ("'it' + df.he", Question("attribute", "df", "he")),
         ("np.random.uni", Question("attribute", "np.random", "uni")),
-        ("f(df).he", Question("attribute", "", "he")),
-        ("x[0].he", Question("attribute", "", "he")),
-        ("'abc'.jo", Question("attribute", "", "jo")),
+        ("f(df).he", Question("attribute", "f(df)", "he")),
+        ("x[0].he", Question("attribute", "x[0]", "he")),
+        ("y = df['a].b'][-1].he", Question("attribute", "df['a].b'][-1]", "he")),
+        ("(df\n  .head()  # some\n  .he", Question("attribute", "df\n  .head()", "he")),
+        ("x = y\n(df).he", Question("attribute", "(df)", "he")),
+        ("x..he", Question("attribute", "", "he")),
+        ("'abc'.jo", Question("attribute", "'abc'", "jo")),
         ("%time df.he", Question("attribute", "df", "he")),
         ("fun(da", Question("name", "fun", "da")),
         ("fun(1, [2, 3], np.linspace(4), de", Question("name", "fun", "de")),
         ("fun([da", Question("name", "", "da")),
+        ("x[0].fun(da", Question("name", "x[0].fun", "da")),
+        ("if (da", Question("name", "", "da")),
         ("grö", Question("name", "", "grö")),
         ("", Question("name", "", "")),
         ("1.", Question("attribute", "", "")),
@@ -147,6 +158,23 @@ def test_what_is_proposed(code: str, expected: list[str]) -> None:
 def test_what_is_not_known_is_left_to_others(code: str) -> None:
     """None is the answer for an object of which the outline knows nothing."""
     assert completion.answer(completion.question(code, len(code)), OUTLINE) is None
+
+
+def test_what_a_guest_says_is_proposed() -> None:
+    """Members, keys and parameters that a guest tells are proposed as far as they are names; anything else is nothing."""
+    said = {
+        "members": {"grow": ["function", "(by=1)", "Grow it."], "no name": ["function", "", ""], "x": 3},
+        "keys": ["it's", 3],
+    }
+    asked = completion.question("t[0].", 5)
+    assert completion.of_guest(asked, said) == [Proposal("grow", "function", "(by=1)"), Proposal("x")]
+    assert completion.of_guest(completion.question("t[0].by['", 9), said) == [Proposal("it\\'s", "dict key")]
+    for nothing in (None, [], 3, "no"):
+        assert completion.of_guest(asked, nothing) is None
+        assert completion.arguments(nothing) == []
+    assert completion.of_guest(asked, {"members": [], "keys": {}}) == []
+    parts = ["a", "/", "*rest", "b: int = 1", "**more", 3, "="]
+    assert [item.text for item in completion.arguments({"parameters": parts})] == ["a=", "b="]
 
 
 def test_paths_are_proposed_as_they_are_written() -> None:
@@ -221,6 +249,33 @@ def told(code: str, cursor: int | None = None) -> dict[str, str] | None:
 def test_what_is_told_of_a_name(code: str, expected: dict[str, str] | None) -> None:
     """A name is told with its parameters, its type, what is cheap to say of the value, and its documentation."""
     assert told(code) == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("foo|.bar", "foo"),
+        ("foo.b|ar(1)", "foo.bar"),
+        ("x[0].b|ar(1)", "x[0].bar"),
+        ("x[0].bar(|", "x[0].bar"),
+        ("x[0].bar(1, y=|2)", "x[0].bar"),
+        ("x[0].bar(1)|", "x[0].bar"),
+        ("x[0].bar(na|me, 2)", "name"),
+        ("df['a'].mean|", "df['a'].mean"),
+        ("df['a'].mean()|", "df['a'].mean"),
+        ("f(g(1).hei|ght, 2)", "g(1).height"),
+        ("f(g(1).height|, 2)", "f"),
+        ("d['a'][0]|", "d['a'][0]"),
+        ("f(d['a']|", "f"),
+        ("f([1, 2]|", "f"),
+        ("value|", "value"),
+        ("x = 'te|xt'", ""),
+        ("1 + |", ""),
+    ],
+)
+def test_what_is_asked_about(code: str, expected: str) -> None:
+    """The expression at the cursor counts, or that of the call that it is in; IPython knows names alone."""
+    assert inspection.subject(code.replace("|", ""), code.index("|")) == expected
 
 
 def test_builtins_are_told_from_the_host_s_own() -> None:

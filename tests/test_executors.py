@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
-from sandbox_kernel import settings
-from sandbox_kernel.errors import ConfigurationError
-from sandbox_kernel.executors import SandboxExecutor, SyncSandboxExecutor
+from sandbox_kernel import errors, outcomes, settings
+from sandbox_kernel.errors import ConfigurationError, StateUnusable
+from sandbox_kernel.executors import SandboxExecutor, SyncSandboxExecutor, words
+from sandbox_kernel.runtime import Runtime
 
 
 @pytest.fixture
@@ -130,6 +133,70 @@ def test_the_synchronous_one_works_from_any_thread(options: list[str]) -> None:
 
         assert asyncio.run(inside_a_loop()) == "loop\n"
         assert results == {number: f"{number}\n" for number in range(3)}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (errors.GO_BACK, "Go back to another with `session.undo()`, or begin anew with `session.rewind(0)`."),
+        (outcomes.KEPT, "What it made until then is kept; `session.undo()` goes back to before it."),
+        (outcomes.ROLLED_BACK, "The next run has the state from before this one."),
+        ("`%sandbox undo 2` goes back to before them.", "`session.undo(2)` goes back to before them."),
+        ("`%sandbox log` lists them.", ""),
+        ("The state after cell 3 is not saved: /a/cell/b, 'cell', cell.py. Two cells.", None),
+        (
+            "The cell was ended after 3 s. Runner.timeout_s sets the limit.",
+            "The run was ended after 3 s. timeout_s sets the limit.",
+        ),
+    ],
+)
+def test_programs_read_what_programs_have(text: str, expected: str | None) -> None:
+    """Advice names runs, methods and keywords; what is a name or a path stays as it is."""
+    told = "The state after run 3 is not saved: /a/cell/b, 'cell', cell.py. Two runs."
+    assert words.for_programs(text) == (told if expected is None else expected)
+
+
+def test_no_advice_for_notebooks_is_left_to_programs() -> None:
+    """Every text below the kernel that names a command of the notebook has other words for programs."""
+    root = Path(words.__file__).parent.parent
+    above = {"commands", "kernel", "answers", "completion", "completeness", "sessions"}
+    found = []
+    for path in [*root.glob("*.py"), *root.glob("backends/*.py"), *root.glob("state/*.py")]:
+        if path.stem in above:
+            continue
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.JoinedStr):
+                parts = [part.value if isinstance(part, ast.Constant) else "x" for part in node.values]
+                found.append("".join(map(str, parts)))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.count("`") % 2 == 0:
+                found.append(node.value)
+    told = [text for text in found if "%sandbox" in text]
+    assert len(told) > 5
+    assert [text for text in told if "%" in words.for_programs(text)] == []
+
+
+async def test_errors_of_a_session_name_its_methods(gvisor: Runtime) -> None:
+    """What is raised, noted and told of how a run ended is said with what a program has."""
+    async with SandboxExecutor(timeout_s=1, interrupt_grace_s=5) as executor:
+        session = executor.session()
+        await session.run("a = 1")
+        result = await session.run("b = 2\nwhile True: pass")
+        assert result.error is not None
+        assert result.error.value.endswith("`session.undo()` goes back to before it.") and "timeout_s" in result.error.value
+        with pytest.raises(
+            StateUnusable, match=r"^There are 2 runs to take back, not 5\. `session\.rewind\(run\)` goes to any"
+        ):
+            await session.undo(5)
+        with pytest.raises(StateUnusable, match=r"^There is no state after a run '9'\. Kept are those after: 1, 2\.$"):
+            await session.rewind(9)
+        with pytest.raises(StateUnusable, match=r"no saved session 'talk-no'.*`session\.save\(name\)` makes one"):
+            await session.load("talk-no")
+        result = await session.run("input()")
+        assert result.error is not None
+        assert (result.error.name, result.error.value) == ("EOFError", "nobody can answer: there is no input here")
+        result = await session.run("import os; os.kill(os.getpid(), 11)")
+        assert result.error is not None and result.error.value.endswith("The next run has the state from before this one.")
 
 
 def test_importing_it_brings_no_jupyter() -> None:

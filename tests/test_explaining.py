@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import collections
+import datetime as dt
 import enum
 import functools
 import json
+import types
 from pathlib import Path
 from typing import Any, Optional
 
@@ -18,7 +21,7 @@ from playing import READY
 from test_conversation import Talk
 
 from sandbox_kernel import inspection
-from sandbox_kernel.guest import explaining, wire
+from sandbox_kernel.guest import annotated, explaining, reaching, wire
 
 
 class Color(enum.Enum):
@@ -125,6 +128,20 @@ def test_a_value_is_told() -> None:
         assert told(path) is None
 
 
+def _with_key(thing: Any, ran: list[str]) -> dict[Any, Any]:
+    """Return a dict with a key that has the hash of a text and is compared by code of the user's."""
+
+    class Key:
+        def __hash__(self) -> int:
+            return hash("x")
+
+        def __eq__(self, other: object) -> bool:
+            ran.append("eq")
+            return False
+
+    return {Key(): thing}
+
+
 def test_no_code_of_the_user_s_runs() -> None:
     """Properties, descriptors, metaclasses and the texts of defaults and annotations are the user's: none is asked."""
     ran = []
@@ -154,8 +171,16 @@ def test_no_code_of_the_user_s_runs() -> None:
             ran.append("boom")
             return 1
 
+        def __getitem__(self, key: object) -> int:
+            ran.append("item")
+            return 1
+
+        __call__ = __getitem__
+
     thing = Hostile()
-    names: dict[str, Any] = {"thing": thing, "Hostile": Hostile}
+    names: dict[str, Any] = {"thing": thing, "Hostile": Hostile, "held": [thing], "by": {Hostile: 1, 1: thing}}
+    names["keys"] = _with_key(thing, ran)
+    names["frame"] = pd.DataFrame({"a": [1]})
 
     def function(a: Hostile = thing, b: Optional[Hostile] = None, c=[thing], d=Color.RED):  # noqa: UP045, B006
         return a
@@ -165,8 +190,137 @@ def test_no_code_of_the_user_s_runs() -> None:
     del ran[:]
     for path in ("thing", "thing.boom", "thing.other", "Hostile", "Hostile.boom", "function"):
         explaining.answer("name", path, names)
+    for path in (
+        "thing",
+        "Hostile",
+        "held[0]",
+        "held[thing]",
+        "by[1]",
+        "keys['x'].y",
+        "thing[0]",
+        "thing(1)",
+        "Hostile()",
+        "thing.boom.x",
+        "thing.other.x",
+        "frame.a",
+        "frame['a'][0]",
+        "frame[thing]",
+        "thing == thing",
+        "held * 9",
+    ):
+        explaining.answer("members", path, names)
+        explaining.answer("name", path, names)
     assert ran == []
     assert "d=<RED>" in str(explaining.explain("function", names))
+
+
+class Holder:
+    """Holds things in each way that there is."""
+
+    __slots__ = ("__dict__", "slot")
+
+    def __init__(self) -> None:
+        self.slot = Made(2)
+        self.inner = {"made": Made(3), 1: [Made(4)], "more": {"key": 1}}
+
+    @property
+    def told(self) -> Optional[Made]:  # noqa: UP045
+        raise AssertionError
+
+    @functools.cached_property
+    def later(self) -> Made:
+        raise AssertionError
+
+    @property
+    def untold(self):
+        raise AssertionError
+
+    def __getitem__(self, key: object) -> dict[str, Made]:
+        raise AssertionError
+
+    def itself(self) -> Self:  # noqa: F821
+        raise AssertionError
+
+
+Pair = collections.namedtuple("Pair", "left right")  # noqa: PYI024 - what is reached by name and by number
+REACHED = {
+    **NAMESPACE,
+    "h": Holder(),
+    "Holder": Holder,
+    "Color": Color,
+    "list_": [Made(1), Made(2)],
+    "pair": Pair(Made(1), "x"),
+    "ns": types.SimpleNamespace(a=types.SimpleNamespace(b=made)),
+    "frame": pd.DataFrame({"a": [1], "b": ["x"], "when": pd.to_datetime(["2026-01-01"])}),
+    "array": np.eye(3),
+    "count": 1,
+    "now": dt.datetime(2026, 1, 1),  # noqa: DTZ001
+}
+
+#: Whose evaluation does no harm, line by line.
+EVALUATED = """
+list_[0] list_[-1] list_[count] list_[0:1] pair.left pair[0] ns.a.b ns.a h.slot h.inner h.inner['made'] h.inner[1][0]
+h.inner["more"] frame.a frame['a'] frame.b.str frame.plot frame.T frame.values frame.index frame.columns frame[['a']]
+frame[frame.a>0] frame.head() frame.head().T frame.a[:1] frame.iloc frame.loc pd.DataFrame() Made(1)
+array.T array[0] array[:2] array.shape array.dtype Color.RED now.year (1).real (1) 'a' b'a' [1,2] (1,2) {1:2} {1} 'a'[0] f'a'
+json.dumps np.random np.random.rand
+"""
+
+
+@pytest.mark.parametrize("code", EVALUATED.split())
+def test_expressions_are_reached(code: str) -> None:
+    """What an expression stands for is found by looking, or by the types that are written: it is of the type it is of."""
+    found, _ = reaching.reach(code, REACHED, through=True)
+    assert annotated.type_of(found) is type(eval(code, dict(REACHED)))
+
+
+@pytest.mark.parametrize(
+    ("code", "of"),
+    [
+        ("h.told", Made),
+        ("h.later", Made),
+        ("h['x']", dict),
+        ("h.itself()", Holder),
+        ("h.itself().itself().told", Made),
+        ("Holder().told", Made),
+        ("made.of_class", None),
+        ("Made.of_class()", Made),
+        ("list_\n.__class__", None),
+        ("pd.read_csv('x')", pd.DataFrame),
+        ("h.untold", None),
+        ("h.untold.x", None),
+        ("nothing.x", None),
+        ("list_[7]", None),
+        ("h.inner['no']", None),
+        ("frame.nothing", None),
+        ("f(", None),
+        ("1 + 1", None),
+        ("list_.append", None),
+        ("10**10**10", None),
+        ("(" * 900, None),
+    ],
+)
+def test_types_that_are_written_are_read(code: str, of: Optional[type]) -> None:  # noqa: UP045
+    """A property, an item and a call are of the type that their annotation names; nothing is called to know it."""
+    found, _ = reaching.reach(code, REACHED, through=True)
+    assert (found.of if annotated.is_absent(found) else None) is of
+
+
+def test_what_an_object_has_is_told() -> None:
+    """Own attributes, columns, members of the class and keys are told, each with its kind and its parameters."""
+
+    def told_of(code: str) -> Any:
+        return json.loads(explaining.answer("members", code, REACHED))
+
+    found = told_of("list_[0]")["members"]
+    assert found["method"] == ["function", "(q=1)", "Do it."]
+    assert {"mean", "str", "dt"} <= told_of("frame.a")["members"].keys()
+    assert {"year", "day_name"} <= told_of("frame['when'].dt")["members"].keys()
+    assert {"a", "b", "merge"} <= told_of("frame")["members"].keys()
+    assert told_of("frame")["keys"] == ["a", "b", "when"]
+    assert told_of("h.inner['more']")["keys"] == ["key"]
+    assert "uniform" in told_of("np.random")["members"]
+    assert told_of("h.untold") is None
 
 
 def test_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

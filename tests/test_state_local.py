@@ -15,6 +15,7 @@ from sandbox_kernel import runtime
 from sandbox_kernel.errors import ConfigurationError, StateUnusable
 from sandbox_kernel.executors import Result, SandboxExecutor, SyncSandboxExecutor
 from sandbox_kernel.executors.plain import AgentSession
+from sandbox_kernel.executors.words import for_programs
 from sandbox_kernel.guest import wire
 from sandbox_kernel.outcomes import KEPT, ROLLED_BACK
 
@@ -175,7 +176,7 @@ async def test_a_cell_that_is_ended_is_taken_back(state: str, end: str, outcome:
         else:
             result = await session.run(code, timeout_s=2.0 if outcome == "timeout" else None)
         assert (result.outcome, result.stdout) == (outcome, "go\n")
-        assert result.error is not None and result.error.value.endswith(ROLLED_BACK)
+        assert result.error is not None and result.error.value.endswith(for_programs(ROLLED_BACK))
         assert await value(session, "x, open('a').read()") == "([1], 'before')"
         assert await settled(session) == []
 
@@ -189,7 +190,7 @@ async def test_a_cell_that_is_stopped_inside_keeps_its_state(state: str, end: st
         result = await (session.run(code, timeout_s=2.0) if outcome == "timeout" else interrupted(session, code))
         assert (result.outcome, result.stdout) == (outcome, "go\n")
         assert result.error is not None and end in result.error.traceback
-        assert (KEPT in result.error.value) is (outcome == "timeout")
+        assert (for_programs(KEPT) in result.error.value) is (outcome == "timeout")
         assert await value(session, "x, open('a').read()") == "([1, 2], 'during')"
         await session.undo(2)
         assert await value(session, "x, open('a').read()") == "([1], 'before')"
@@ -259,7 +260,7 @@ async def test_undo_rewind_and_reset(state: str) -> None:
         for runs in (0, -3, True, "1"):
             with pytest.raises(ConfigurationError, match="no number of runs"):
                 await session.undo(runs)  # type: ignore[arg-type]
-        with pytest.raises(StateUnusable, match="There are 1 cells to take back, not 2"):
+        with pytest.raises(StateUnusable, match="There is 1 run to take back, not 2"):
             await session.undo(2)
         assert await settled(session) == []
 
@@ -289,7 +290,7 @@ async def test_a_session_saved_in_another_way_is_refused(state: str) -> None:
         await session.save("work")
     other = "carry" if state == "exact" else "exact"
     async with a_session(other) as session:
-        with pytest.raises(StateUnusable, match=rf"saved with state '{state}'.*Set Runner\.state to '{state}'"):
+        with pytest.raises(StateUnusable, match=rf"saved with state '{state}'.*Set state to '{state}'"):
             await session.load("work")
         assert await value(session, "1") == "1"
 

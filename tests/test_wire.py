@@ -132,7 +132,7 @@ def test_messages_are_read_as_written() -> None:
     )
     assert wire.load_message(wire.dump(cell)) == cell
     others = (wire.Cell(1, ""), wire.Wake("abc", anew=True), wire.Ask(), wire.Input("x"), wire.Input(None), wire.Interrupt())
-    others += (wire.Look(1, "name", "np.sum"), wire.Look(2, "paths", "a/"))
+    others += (wire.Look(1, "name", "np.sum"), wire.Look(2, "paths", "a/"), wire.Look(3, "members", "a[0]"))
     assert [wire.load_message(wire.dump(message)) for message in others] == list(others)
 
 

@@ -12,8 +12,9 @@ from .. import policy
 from ..errors import ConfigurationError
 from ..guest import wire
 from ..limits import MIB
-from ..outcomes import Timings
+from ..outcomes import OURS, ROLLED_BACK, Timings
 from ..session import Session
+from .words import for_programs, told_to_programs
 
 #: Contents of output files of one snippet, on the wire.
 COLLECT_BYTES = 8 * MIB
@@ -75,8 +76,9 @@ async def run_snippet(
     sent = {_checked(name): _encoded(content) for name, content in (files or {}).items()}
     execution = session.run(code, timeout_s=timeout_s, name=name, files=sent, collect_bytes=COLLECT_BYTES)
     gathered = _Gathered(on_stream)
-    async for event in execution:
-        gathered.add(event)
+    with told_to_programs():
+        async for event in execution:
+            gathered.add(event)
     return gathered.result(execution.timings)
 
 
@@ -112,8 +114,10 @@ class _Gathered:
         elif isinstance(event, wire.Display):
             self._values["displays"].append(policy.clean_bundle(event.data))
         elif isinstance(event, wire.Error):
-            texts = (event.name, event.value, "\n".join(event.traceback))
-            self._values["error"] = CellError(*(policy.clean_text(text) for text in texts))
+            texts = [policy.clean_text(text) for text in (event.name, event.value, "\n".join(event.traceback))]
+            if event.name in OURS or event.value.endswith(ROLLED_BACK):
+                texts[1:] = [for_programs(text) for text in texts[1:]]
+            self._values["error"] = CellError(*texts)
         elif isinstance(event, wire.File):
             self._file(event)
         elif isinstance(event, wire.Truncated | wire.Gap):

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from .. import policy
 from ..errors import ConfigurationError
-from ..lasting import LastingSession
+from ..lasting import SAID, LastingSession
 from ..portal import Portal
 from ..runner import Runner
 from ..state.history import Point
 from .result import Result, run_snippet
+from .words import for_programs, told_to_programs
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -34,13 +35,17 @@ class AgentSession:
         self._session = session
         self.notices: list[str] = []
         self._told: dict[str, str] = {}
-        session.tell = lambda sentence: self.notices.append(policy.clean_text(sentence))
+        session.tell = self._tell
         session.kept = self._note
 
     @property
     def id(self) -> str:
         """Its id; ``sandbox_session.id`` in the sandbox."""
         return self._session.id
+
+    def _tell(self, sentence: str) -> None:
+        text = policy.clean_text(sentence)
+        self.notices.append(text if text.startswith(SAID) else for_programs(text))  # What it said is not ours to reword.
 
     def _note(self, point: Point) -> None:
         """Tell of what a run's state lacks, of each once."""
@@ -71,25 +76,30 @@ class AgentSession:
 
     async def fork(self) -> AgentSession:
         """Return a new session with this one's state; from now on they are independent. Raises StateNotSaved."""
-        return AgentSession(self._runner, await self._runner.fork(self._session))
+        with told_to_programs():
+            return AgentSession(self._runner, await self._runner.fork(self._session))
 
     async def undo(self, runs: int = 1) -> None:
         """Take back a number of runs, at least 1. Raises StateUnusable, or ConfigurationError for what is no such number."""
         if isinstance(runs, bool) or not isinstance(runs, int) or runs < 1:
             raise ConfigurationError(f"{runs!r} is no number of runs to take back.", "Use: session.undo(2)")
-        await self._session.undo(runs)
+        with told_to_programs():
+            await self._session.undo(runs)
 
     async def rewind(self, run: int) -> None:
         """Go to the state after a run, counted from 1; 0 is the beginning. Raises StateUnusable."""
-        await self._session.rewind(run)
+        with told_to_programs():
+            await self._session.rewind(run)
 
     async def save(self, name: str) -> None:
         """Save the state under a name; it outlives this process. Raises StateNotSaved or StateUnusable."""
-        await self._session.save(name)
+        with told_to_programs():
+            await self._session.save(name)
 
     async def load(self, name: str) -> None:
         """Go on from a saved session, as a new life of it. Raises StateUnusable."""
-        await self._session.load(name)
+        with told_to_programs():
+            await self._session.load(name)
 
     async def interrupt(self) -> None:
         """Raise KeyboardInterrupt in what runs now, and end it when it goes on; its outcome is ``interrupted``."""

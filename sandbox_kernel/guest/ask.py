@@ -27,7 +27,7 @@ ANSWER = "input"
 LOOK_S = 0.1
 PROMPT_CHARS = 4096
 
-_NOBODY = "nobody can answer: this front end cannot ask for input"
+_NOBODY = "nobody can answer: there is no input here"
 #: As ipykernel says it, in which ``input`` is ``raw_input``.
 _NOT_ASKED = "%s was called, but this frontend does not support input requests."
 

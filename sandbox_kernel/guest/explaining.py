@@ -6,22 +6,24 @@ from, and looking at it must not change it. An answer is the JSON of ::
     {"kind", "call": "signature" or "init", "parameters": [TEXT, ...], "returns", "type", "text", "length", "shape", "keys",
      "file", "doc", "init_doc"}
 
-for a name, in which what is empty is left out, or a list of paths.
+for a name or another expression (:mod:`.reaching`), in which what is empty is left out; or what it has, ``{"members": {NAME:
+[KIND, SIGNATURE, FIRST LINE OF DOCUMENTATION]}, "keys"}``; or a list of paths.
 """
 
 from __future__ import annotations
 
-import builtins
 import inspect
 import itertools
 import json
 import os
 import sys
 import types
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional
 
-from . import looking
-from .outline import of_packages
+from . import looking, reaching
+from .annotated import MISSING, is_absent, notes_of
+from .outline import MOST_KEYS, MOST_MEMBERS, columns, of_packages, quiet_row
+from .reaching import reach
 
 #: Characters of one documentation, and of the text for one default.
 DOC = 65_536
@@ -31,16 +33,19 @@ MOST_PARAMETERS = 300
 MOST_ENTRIES = 20_000
 MOST_PATHS = 500
 
-_MISSING = object()
 _INSTANCE = "instance"
 #: What stands in the place of the language's own, of which the host tells.
 _OURS = ("print", "input", "breakpoint")
 
 
 def answer(what: str, subject: str, namespace: Mapping[str, Any]) -> str:
-    """Return what is known of the dotted name, or the paths that begin like ``subject``, as JSON. Raises nothing at all."""
+    """Return what is known of an expression or what it has, or the paths that begin like ``subject``, as JSON.
+
+    Raises nothing at all.
+    """
     try:
-        found: Any = paths(subject) if what == "paths" else explain(subject, namespace)
+        act = {"name": explain, "members": members}.get(what)
+        found: Any = paths(subject) if act is None else act(subject, namespace)
         return json.dumps(found)
     except BaseException:  # Of a hostile object.
         return "null"
@@ -56,39 +61,29 @@ def paths(prefix: str) -> List[str]:
 
 
 def explain(path: str, namespace: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
-    """Return what is told of a dotted name; None when nothing is known that can be reached without running anything."""
-    first, *rest = path.split(".")
-    if first in _OURS and first not in namespace:
+    """Return what is told of an expression; None when it cannot be reached without running anything."""
+    if path in _OURS and path not in namespace:
         return None
-    value = namespace.get(first, builtins.__dict__.get(first, _MISSING))
-    bound = False
-    for name in rest:
-        value, bound = _member(value, name)
-    if value is _MISSING:
+    value, bound = reach(path, namespace, through=False)
+    if value is MISSING:
         return None
-    return {word: said for word, said in _told(value, bound).items() if said not in ("", None, [])}
+    told = _of_type(value.of) if is_absent(value) else _told(value, bound)
+    return {word: said for word, said in told.items() if said not in ("", None, [])}
 
 
-def _member(value: Any, name: str) -> Tuple[Any, bool]:
-    """Return what an object has under a name, and whether the object itself is its first argument then."""
-    if value is _MISSING:
-        return _MISSING, False
-    if looking.is_module(value):
-        held = looking.module_dict(value)
-        inner = "%s.%s" % (held.get("__name__"), name)
-        return held.get(name, sys.modules.get(inner, _MISSING)), False
-    if looking.is_class(value):
-        found = _of_class(value, name)
-        return found, type(found) is classmethod
-    own = looking.instance_dict(value)
-    if name in own:
-        return own[name], False
-    found = _of_class(type(value), name)
-    return found, type(found) is not staticmethod
-
-
-def _of_class(cls: type, name: str) -> Any:
-    return next((looking.class_dict(base)[name] for base in looking.mro(cls) if name in looking.class_dict(base)), _MISSING)
+def members(expression: str, namespace: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
+    """Return what an object has, by name, and its keys; None when it cannot be reached without running anything."""
+    found = reaching.members(expression, namespace, MOST_MEMBERS)
+    if found is None:
+        return None
+    value, pairs = found
+    within = not looking.is_module(value)
+    rows: Dict[str, Any] = {}
+    for name, thing in pairs:
+        if type(name) is str and not name.startswith("__") and name not in rows:
+            rows[name] = quiet_row(name, thing, within)
+    keys = looking.words(value, MOST_KEYS) if issubclass(type(value), dict) else columns(value, MOST_KEYS)
+    return {"members": rows, "keys": keys}
 
 
 def _told(value: Any, bound: bool) -> Dict[str, Any]:
@@ -108,14 +103,21 @@ def _told(value: Any, bound: bool) -> Dict[str, Any]:
         said.update(call="signature")
         said.update(_call(value, bound) or {"parameters": _split(_text_signature(value, bound, path_doc=said["doc"]))})
     elif kind == _INSTANCE:
-        doc = _clean(looking.doc(value)) or _clean(looking.doc(of))
-        made = _made_by(of)
-        said.update(doc=doc, init_doc=_clean(looking.doc(made)) if type(made) is types.FunctionType else "")
+        own = _clean(looking.doc(value))
+        said.update(_of_type(of))
+        said.update(doc=own or said["doc"], file="")
         said.update(text=looking.text(value), length=looking.length(value))
         if issubclass(of, dict):
             said["keys"] = looking.words(value, 100)
         said.update(of_packages(value))
     return said
+
+
+def _of_type(of: type) -> Dict[str, Any]:
+    """Return what is told of something by its class."""
+    made = _made_by(of)
+    init_doc = _clean(looking.doc(made)) if type(made) is types.FunctionType else ""
+    return {"kind": _INSTANCE, "type": looking.named(of), "doc": _clean(looking.doc(of)), "init_doc": init_doc}
 
 
 def _made_by(cls: type) -> Any:
@@ -160,8 +162,7 @@ def _call(value: Any, bound: bool) -> Optional[Dict[str, Any]]:
         value = inner
     if type(value) is not types.FunctionType:
         return None
-    notes: Any = {} if sys.version_info >= (3, 14) else value.__annotations__  # Later ones are made when they are asked for.
-    notes = notes if type(notes) is dict else {}
+    notes = notes_of(value)
     parts = list(itertools.islice(_parameters(value, notes), MOST_PARAMETERS))
     if bound and parts and not parts[0].startswith("*"):
         parts = parts[1:]
@@ -178,15 +179,15 @@ def _parameters(function: Any, notes: Mapping[str, Any]) -> Iterator[str]:
     named = function.__kwdefaults__ or {}
     end = positional + keyword
 
-    def one(name: str, default: Any = _MISSING, stars: str = "") -> str:
+    def one(name: str, default: Any = MISSING, stars: str = "") -> str:
         said = stars + name + (": " + _note(notes[name]) if name in notes else "")
-        if default is _MISSING:
+        if default is MISSING:
             return said
         return said + (" = " if name in notes else "=") + _default(default)
 
     for index, name in enumerate(names[:positional]):
         at = index - (positional - len(defaults))
-        yield one(name, defaults[at] if at >= 0 else _MISSING)
+        yield one(name, defaults[at] if at >= 0 else MISSING)
         if index == code.co_posonlyargcount - 1:
             yield "/"
     if code.co_flags & inspect.CO_VARARGS:
@@ -195,7 +196,7 @@ def _parameters(function: Any, notes: Mapping[str, Any]) -> Iterator[str]:
     elif keyword:
         yield "*"
     for name in names[positional : positional + keyword]:
-        yield one(name, named.get(name, _MISSING))
+        yield one(name, named.get(name, MISSING))
     if code.co_flags & inspect.CO_VARKEYWORDS:
         yield one(names[end], stars="**")
 

@@ -79,6 +79,11 @@ def home(cls: type) -> str:
     return module if type(module) is str else ""
 
 
+def is_heap(cls: type) -> bool:
+    """Whether a class was made at run time, and not in C."""
+    return bool(_flags_of(cls) & _HEAP)
+
+
 def kind(value: Any) -> str:
     """Return ``function``, ``class``, ``module``, ``property`` or ``instance``."""
     of = type(value)
@@ -103,7 +108,7 @@ def instance_dict(value: Any) -> Mapping[str, Any]:
     """Return the attributes that an object itself has."""
     for cls in mro(type(value)):
         found = class_dict(cls).get("__dict__")
-        if type(found) is types.GetSetDescriptorType:
+        if type(found) in (types.GetSetDescriptorType, types.MemberDescriptorType):  # The latter of a SimpleNamespace.
             held = found.__get__(value)
             return held if issubclass(type(held), dict) else {}
         if found is not None:

@@ -99,7 +99,8 @@ class Look:
     """Asks of one thing while no cell runs; the answer is Seen with the same number.
 
     Attributes:
-        what: ``name``: the subject is a dotted name. ``paths``: it is what paths begin with.
+        what: ``name``: the subject is an expression to explain. ``members``: one of which is told what it has. ``paths``: it
+            is what paths begin with.
     """
 
     number: int
@@ -136,5 +137,5 @@ TABLE: Table = {
     "interrupt": (Interrupt, {}),
     "wake": (Wake, {"session": is_text, "anew": is_flag}),
     "ask": (Ask, {}),
-    "look": (Look, {"number": is_count, "what": one_of("name", "paths"), "subject": is_text}),
+    "look": (Look, {"number": is_count, "what": one_of("name", "members", "paths"), "subject": is_text}),
 }

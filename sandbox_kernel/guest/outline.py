@@ -194,7 +194,7 @@ class _Outline:
             if len(rows) >= MOST_MEMBERS:  # But not when it is late: half a type would not be told again.
                 break
             if not word.startswith("__") and (own or not word.startswith("_")):
-                rows[word] = _quietly(_row, word, value, within) or ["instance", "", ""]
+                rows[word] = quiet_row(word, value, within)
         return {"signature": looking.signature(thing), "doc": looking.doc(thing)[:DOC], "members": rows}
 
     # -- modules that can be imported
@@ -216,6 +216,11 @@ class _Outline:
 def _plain(value: Any) -> Dict[str, Any]:
     name = type(value).__name__
     return {"kind": "instance", "type": name, "of": "builtins." + name, "text": looking.text(value)}
+
+
+def quiet_row(name: str, value: Any, within: bool) -> List[str]:
+    """Return kind, signature and first line of documentation of what stands under a name. ``within``: of a class."""
+    return _quietly(_row, name, value, within) or ["instance", "", ""]
 
 
 def _row(name: str, value: Any, within: bool) -> List[str]:
@@ -260,25 +265,31 @@ def of_packages(value: Any) -> Dict[str, Any]:
     """Return shape and columns of arrays and tables, read by the packages' own means on the packages' own classes."""
     found: Dict[str, Any] = {}
     of = type(value)
-    array = _held("numpy", "ndarray")
+    array = held("numpy", "ndarray")
     if issubclass(of, array):
         shape = looking.class_dict(array)["shape"].__get__(value)
         dtype = looking.class_dict(array)["dtype"].__get__(value)
-        name = looking.class_dict(_held("numpy", "dtype"))["name"].__get__(dtype)
+        name = looking.class_dict(held("numpy", "dtype"))["name"].__get__(dtype)
         found["shape"] = "%s %s" % ("x".join(map(str, shape)) or "scalar", name)
-    table, series = _held("pandas", "DataFrame"), _held("pandas", "Series")
+    table, series = held("pandas", "DataFrame"), held("pandas", "Series")
     base = table if issubclass(of, table) else series if issubclass(of, series) else None
     if base is not None:
         index = looking.class_dict(base)["index"].__get__(value, base)
         found["length"] = len(index)
         if base is table:
-            columns = looking.class_dict(base)["columns"].__get__(value, base)
-            found["keys"] = [name for name in list(columns[:MOST_KEYS]) if type(name) is str]
-            found["shape"] = "%dx%d" % (len(index), len(columns))
+            found["keys"] = columns(value, MOST_KEYS)
+            found["shape"] = "%dx%d" % (len(index), len(looking.class_dict(base)["columns"].__get__(value, base)))
     return found
 
 
-def _held(module: str, name: str) -> Any:
+def columns(value: Any, most: int) -> List[str]:
+    """Return the names of the first columns of a table, as far as they are text; none of anything else."""
+    table = held("pandas", "DataFrame")
+    found = looking.class_dict(table)["columns"].__get__(value, table)[:most] if issubclass(type(value), table) else ()
+    return [name for name in list(found) if type(name) is str]
+
+
+def held(module: str, name: str) -> Any:
     """Return a class that a package which is loaded has, else one that nothing is of."""
     found = sys.modules.get(module)
     held = looking.module_dict(found).get(name) if type(found) is types.ModuleType else None

@@ -84,14 +84,14 @@ class History:
         for step in range(cells):
             if number == 0:
                 raise StateUnusable(
-                    f"There are {step} cells to take back, not {cells}.",
+                    f"There {'is 1 cell' if step == 1 else f'are {step} cells'} to take back, not {cells}.",
                     "`%sandbox log` lists the states; `%sandbox rewind CELL` goes to any, also to one from before a reset.",
                 )
             number = self._parents[number]
         if number and number not in self._points:
             raise StateUnusable(
                 f"The state from {cells} cells ago is not kept any longer: older ones go as new ones come.",
-                "`%sandbox log` lists what is; Runner.history_points and Runner.history_mib set how much.",
+                "`%sandbox log` lists what is. Runner.history_points and Runner.history_mib set how much is kept.",
             )
         self.head = number
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..backends.terms import Snapshot
-from ..errors import GO_BACK, StateNotSaved, StateUnusable
+from ..errors import GO_BACK, StateError, StateNotSaved, StateUnusable
+from ..text import closest
 from . import manifest, places
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
@@ -103,8 +104,9 @@ def find(name: str) -> Snapshot:
     folder = places.saved() / checked_name(name)
     _put_back(folder)
     if not folder.is_dir():
-        known = ", ".join(item.name for item in sessions()) or "none"
-        raise StateUnusable(f"There is no saved session {name!r}. There are: {known}.", "`%sandbox save NAME` makes one.")
+        known = [item.name for item in sessions()]
+        advice = closest(name, known) or "`%sandbox save NAME` makes one."
+        raise StateUnusable(f"There is no saved session {name!r}. There are: {', '.join(known) or 'none'}.", advice)
     if folder.stat().st_uid != os.geteuid():
         raise StateUnusable(f"The saved session {name!r} belongs to somebody else.")
     snapshot = manifest.read(folder)
@@ -139,8 +141,12 @@ def _list(parent: Path, kind: str) -> list[Saved]:
 
 
 def remove(name: str) -> None:
-    """Remove a saved session. Raises StateUnusable when there is none of the name."""
+    """Remove a saved session. Raises StateUnusable when there is none of the name, StateError when it stays."""
     folder = places.saved() / checked_name(name)
     if not folder.is_dir():
         find(name)
-    shutil.rmtree(folder)
+    try:
+        (folder / manifest.NAME).unlink(missing_ok=True)  # From now on nobody takes it for whole.
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise StateError(f"The saved session {name!r} could not be removed: {error.strerror}.") from error
