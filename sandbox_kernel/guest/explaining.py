@@ -18,10 +18,12 @@ import json
 import os
 import sys
 import types
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
-from . import looking
+from . import TYPE_CHECKING, looking
 from .outline import of_packages
+
+if TYPE_CHECKING:
+    from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 #: Characters of one documentation, and of the text for one default.
 DOC = 65_536
