@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import dataclasses
 import json
 from typing import Any
 
@@ -117,7 +116,7 @@ class Comms:
             view = event.data[widgets.VIEW]
             if not widgets.is_view(view) or view["model_id"] not in self.open:
                 data = {name: item for name, item in event.data.items() if name != widgets.VIEW}
-                return dataclasses.replace(event, data=data)
+                return wire.replace(event, data=data)
         return event
 
     def go_to(self, point: Point | None) -> None:

@@ -40,12 +40,12 @@ def believed(finished: wire.Finished, killed_for: str | None, *, interrupted: bo
     if rolls_back and finished.lives and killed_for in BY_US:
         # It ended at the moment at which we ended its sandbox, and with that its state.
         outcome, status = BY_US[killed_for]
-        return dataclasses.replace(finished, outcome=outcome, exit_status=status, lives=False)
+        return wire.replace(finished, outcome=outcome, exit_status=status, lives=False)
     if finished.outcome == "out_of_memory":
         # Each runtime has its own number for it; users know one.
-        return dataclasses.replace(finished, exit_status=137)
+        return wire.replace(finished, exit_status=137)
     if finished.outcome == "interrupted" and not interrupted:
-        return dataclasses.replace(finished, outcome="error", reason=finished.reason or "the cell says it was interrupted")
+        return wire.replace(finished, outcome="error", reason=finished.reason or "the cell says it was interrupted")
     return finished
 
 

@@ -19,9 +19,10 @@ import psutil
 from sandbox_kernel.backends import oci
 from sandbox_kernel.backends.base import Check, Ending, Request, Sandbox, Snapshot
 from sandbox_kernel.errors import StateNotSaved
-from sandbox_kernel.guest import frames, wire
+from sandbox_kernel.guest import events, frames, wire
 from sandbox_kernel.shipped import write_guest
 
+EVENTS = {kind for kind, _ in events.TABLE.values()}
 LINE_BYTES = 1 << 16
 
 
@@ -165,7 +166,7 @@ class ScriptedSandbox(_NoState):
                     await self._changed.wait()
             elif isinstance(step, bytes):
                 yield step
-            elif isinstance(step, wire.Event.__args__):  # type: ignore[attr-defined]
+            elif type(step) in EVENTS:
                 for frame in self._encoder.encode(step):
                     yield frame[:-1]
             else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from types import SimpleNamespace
 from typing import Any
 
@@ -88,9 +87,9 @@ async def test_pictures_have_their_bytes() -> None:
         opened("a", TEXT, metadata={}),
         opened("a", TEXT, metadata={"version": 2}),
         opened("a", TEXT, metadata={"version": "3.0"}),
-        dataclasses.replace(opened("a", TEXT), target="jupyter.widget.control"),
-        dataclasses.replace(opened("a", TEXT), target="lsp"),
-        dataclasses.replace(opened("a", TEXT), target=""),
+        wire.replace(opened("a", TEXT), target="jupyter.widget.control"),
+        wire.replace(opened("a", TEXT), target="lsp"),
+        wire.replace(opened("a", TEXT), target=""),
     ],
 )
 async def test_a_widget_that_is_refused_does_not_live(event: wire.Comm) -> None:
@@ -152,7 +151,7 @@ async def test_trusted_widgets_are_passed_on() -> None:
     assert more["buffers"] == [b"a"]
     assert front.kinds(wire.Comm("msg", "a", data={"method": "custom", "content": {"any": 1}}, buffers=["?"])) == ["stream"]
     assert front.kinds(wire.Comm("msg", "a", data={"method": "custom", "content": {"any": 1}})) == ["comm_msg"]
-    assert front.kinds(dataclasses.replace(opened("b", state), target="other")) == ["stream"]
+    assert front.kinds(wire.replace(opened("b", state), target="other")) == ["stream"]
 
 
 @pytest.mark.parametrize(

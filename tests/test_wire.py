@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from sandbox_kernel.guest import events, wire
 
 DIGEST = "0123456789abcdef" * 4
+#: All events that there are.
+KINDS = {kind for kind in vars(events).values() if isinstance(kind, type) and kind.__module__ == events.__name__}
 
 #: Every event with the bytes that stand for it; read in both directions.
 EVENTS = [
@@ -112,7 +115,8 @@ def test_events_are_read(event: wire.Event, data: bytes) -> None:
 def test_every_kind_of_event_is_in_the_table() -> None:
     """No event is forgotten here, but for the two that the decoder makes."""
     shown = {type(case.values[0]) for case in EVENTS}
-    assert shown == set(wire.Event.__args__) - {wire.Gap, wire.Noise}  # type: ignore[attr-defined]
+    assert shown == KINDS - {wire.Gap, wire.Noise}
+    assert shown == {kind for kind, _ in events.TABLE.values()}
 
 
 def test_messages_are_read_as_written() -> None:
@@ -300,3 +304,34 @@ def test_wrong_messages_are_none() -> None:
     assert wire.load_message(b'["cell",{"number":1,"code":"1","timeout_s":-1}]') is None
     for data in (b'["wake",{}]', b'["wake",{"session":1}]', b'["wake",{"session":"a","anew":1}]', b'["ask",{"x":1}]'):
         assert wire.load_message(data) is None
+
+
+def test_a_word_has_a_value_for_each_of_its_names() -> None:
+    """None is missing, none is twice, and none is there that nobody knows: who reads a frame relies on it."""
+    for values, named in [((), {}), ((1, 2), {}), ((1,), {"cell": 1}), ((1,), {"other": 1})]:
+        with pytest.raises(TypeError):
+            wire.Started(*values, **named)
+    assert wire.Started(1) == wire.Started(cell=1) != wire.Started(2)
+    assert wire.Ask() != wire.Interrupt()
+
+
+def test_a_default_that_can_be_changed_is_its_own() -> None:
+    """What is put into one event is not in the next."""
+    wire.Display({}).metadata["width"] = 1
+    assert wire.Display({}) == wire.Display({}, {}) != wire.Display({}, {"width": 1})
+
+
+def test_a_word_stays_as_it_is() -> None:
+    """It can be a key, be copied and shown; to change a value makes another one."""
+    stream = wire.Stream("stdout", "a")
+    with pytest.raises(AttributeError):
+        stream.text = "b"  # type: ignore[misc]
+    with pytest.raises(AttributeError):
+        del stream.text
+    assert wire.replace(stream, text="b") == wire.Stream("stdout", "b")
+    assert {stream: 1}[copy.deepcopy(stream)] == 1
+    assert repr(stream) == "Stream(name='stdout', text='a')"
+    assert isinstance(stream, wire.Stream)
+    match stream:
+        case wire.Stream(name, text):
+            assert (name, text) == ("stdout", "a")

@@ -23,10 +23,12 @@ from __future__ import annotations
 import json
 import os
 import resource
-import socket
 import sys
 
-from . import burst, cell, keeper, mailbox, wire
+from . import TYPE_CHECKING, burst, cell, keeper, mailbox, wire
+
+if TYPE_CHECKING:
+    import _socket
 
 
 def main(settings: str) -> int:
@@ -34,7 +36,7 @@ def main(settings: str) -> int:
     values = json.loads(settings)
     rlimits = values.get("rlimits", {})
 
-    def start_cell_process(orders: socket.socket, talk: socket.socket, shared: burst.Burst) -> None:
+    def start_cell_process(orders: _socket.socket, talk: _socket.socket, shared: burst.Burst) -> None:
         for name, limit in rlimits.items():
             _lower(getattr(resource, "RLIMIT_" + name), limit)
         folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

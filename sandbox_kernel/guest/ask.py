@@ -13,13 +13,15 @@ import io
 import itertools
 import os
 import select
-import socket
 import sys
 import threading
-from typing import Any, List, Optional
 
-from . import channel, text, wire
+from . import TYPE_CHECKING, channel, text, wire
 from .interrupts import Interrupts
+
+if TYPE_CHECKING:
+    import _socket
+    from typing import Any, List, Optional
 
 #: The word of an answer among the orders.
 ANSWER = "input"
@@ -41,7 +43,7 @@ class StdinNotImplementedError(NotImplementedError):
 class Questions:
     """Asks for the cell that runs."""
 
-    def __init__(self, orders: socket.socket, talk: channel.Talk, interrupts: Interrupts) -> None:
+    def __init__(self, orders: _socket.socket, talk: channel.Talk, interrupts: Interrupts) -> None:
         self._orders = orders
         self._talk = talk
         self._interrupts = interrupts

@@ -17,7 +17,11 @@ import contextlib
 import mmap
 import os
 import threading
-from typing import ContextManager
+
+from . import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import ContextManager
 
 #: The words before the text, each written by one of the two processes: TURN, HEAD by the cell's, the others by the keeper.
 _TURN, _HEAD, _TAIL, _STREAM, _READING = range(5)

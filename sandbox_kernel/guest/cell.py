@@ -6,32 +6,35 @@ What a cell shows goes two ways: text through the pipes (:mod:`.streams`), every
 from __future__ import annotations
 
 import builtins
-import dataclasses
 import faulthandler
 import gc
-import inspect
 import io
 import operator
 import os
 import resource
-import socket
 import stat
 import sys
 import types
-from typing import Any, Callable, Dict, List
 
-from . import ask, burst, channel, explaining, frames, outline, rich, source, streams, wire
+from . import TYPE_CHECKING, ask, burst, channel, frames, outline, rich, source, streams, wire
 from .comms import Comms
 from .errors import describe, exit_status
 from .interrupts import Interrupts, run_until_complete
 from .shell import Shells
 from .state import State
 
+if TYPE_CHECKING:
+    import _socket
+    from typing import Any, Callable, Dict, List
+
+#: ``inspect.CO_COROUTINE``, which is worth no import.
+_COROUTINE = 0x80
+
 
 class CellProcess:
     """Takes cells from ``orders`` and runs them one after another until the keeper is gone."""
 
-    def __init__(self, orders: socket.socket, talk: socket.socket, shared: burst.Burst, settings: Dict[str, Any]) -> None:
+    def __init__(self, orders: _socket.socket, talk: _socket.socket, shared: burst.Burst, settings: Dict[str, Any]) -> None:
         self._orders = orders
         self._interrupts = Interrupts()
         self._talk = channel.Talk(talk, self._interrupts)
@@ -70,7 +73,7 @@ class CellProcess:
         data = wire.dump(event)
         if len(data) > frames.EVENT_BYTES and isinstance(event, (wire.Display, wire.Result)):
             said = "%s\n(%d MiB, too much to show)" % (event.data.get("text/plain", ""), len(data) >> 20)
-            data = wire.dump(dataclasses.replace(event, data={"text/plain": said}, metadata={}))
+            data = wire.dump(wire.replace(event, data={"text/plain": said}, metadata={}))
         if not self._talk.say("event", body=data):
             _write_as_text(event)
 
@@ -93,6 +96,8 @@ class CellProcess:
                 self.emit(wire.Names(self._state.names()))
             elif word == "look":
                 number, what, subject = rest
+                from . import explaining
+
                 self.emit(wire.Seen(number, explaining.answer(what, subject, self._main.__dict__)))
             elif word == "cell":
                 self._run_and_tell(wire.Cell(**rest[0]), rest[1])
@@ -151,7 +156,7 @@ class CellProcess:
     def _evaluate(self, parts: List[types.CodeType]) -> Any:
         """Return the value of the last part. An ``await`` anywhere puts all of them into one event loop."""
         value = None
-        if not any(part.co_flags & inspect.CO_COROUTINE for part in parts):
+        if not any(part.co_flags & _COROUTINE for part in parts):
             for part in parts:
                 value = eval(part, self._main.__dict__)
             return value
@@ -160,7 +165,7 @@ class CellProcess:
             value = None
             for part in parts:
                 value = eval(part, self._main.__dict__)
-                if part.co_flags & inspect.CO_COROUTINE:
+                if part.co_flags & _COROUTINE:
                     value = await value
             return value
 

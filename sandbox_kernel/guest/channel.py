@@ -11,40 +11,43 @@ message ends the conversation. The cell's process then goes on in silence and it
 
 from __future__ import annotations
 
+import _socket  # What socket is made of; that has more, and needs more.
 import collections
 import fcntl
 import json
 import os
 import signal
-import socket
 import struct
 import threading
-from typing import Any, Deque, List, Optional, Tuple
 
+from . import TYPE_CHECKING
 from .frames import EVENT_BYTES
 from .interrupts import Interrupts
+
+if TYPE_CHECKING:
+    from typing import Any, Deque, List, Optional, Tuple
+
+    #: A message's line, and its event.
+    Message = Tuple[Any, bytes]
 
 _LENGTH = struct.Struct("!I")
 _SIGNALS = signal.valid_signals()
 
-#: A message's line, and its event.
-Message = Tuple[Any, bytes]
 
-
-def send(sock: socket.socket, head: Any, body: bytes = b"") -> None:
+def send(sock: _socket.socket, head: Any, body: bytes = b"") -> None:
     """Write one message."""
     line = json.dumps(head).encode("ascii")
     sock.sendall(_LENGTH.pack(len(line) + 1 + len(body)) + line + b"\n" + body)
 
 
-def receive(sock: socket.socket) -> Any:
+def receive(sock: _socket.socket) -> Any:
     """Read one message and return its line, waiting for it; None at the end of the stream."""
     head = _exactly(sock, _LENGTH.size)
     body = _exactly(sock, _LENGTH.unpack(head)[0]) if head else None
     return None if body is None else json.loads(body)
 
 
-def _exactly(sock: socket.socket, size: int) -> Optional[bytes]:
+def _exactly(sock: _socket.socket, size: int) -> Optional[bytes]:
     data = bytearray()
     while len(data) < size:
         part = sock.recv(size - len(data))
@@ -57,7 +60,7 @@ def _exactly(sock: socket.socket, size: int) -> Optional[bytes]:
 class Inbox:
     """The keeper's reading end: takes what is there and returns whole messages, so a stuck writer cannot hold it up."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: _socket.socket) -> None:
         sock.setblocking(False)
         self._sock = sock
         self._data = bytearray()
@@ -87,7 +90,7 @@ class Inbox:
 class Talk:
     """The cell process's end of ``talk``: say something and wait until it has been passed on."""
 
-    def __init__(self, sock: socket.socket, interrupts: Interrupts) -> None:
+    def __init__(self, sock: _socket.socket, interrupts: Interrupts) -> None:
         self._sock = sock
         self._interrupts = interrupts
         self._pid = os.getpid()
@@ -142,9 +145,9 @@ class Talk:
                 raise ConnectionError
 
 
-def out_of_the_way(sock: socket.socket) -> socket.socket:
+def out_of_the_way(sock: _socket.socket) -> _socket.socket:
     """Give ``sock`` a number that code which closes "everything from 3 up" does not reach, when the limit has room."""
     try:
-        return socket.socket(fileno=fcntl.fcntl(sock.fileno(), fcntl.F_DUPFD_CLOEXEC, 500))
+        return _socket.socket(fileno=fcntl.fcntl(sock.fileno(), fcntl.F_DUPFD_CLOEXEC, 500))
     except OSError:
         return sock

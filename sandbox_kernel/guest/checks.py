@@ -6,14 +6,20 @@ Host and guest both read what hostile code may have written.
 from __future__ import annotations
 
 import json
-import re
-from dataclasses import fields
-from typing import Any, Callable, Dict, Tuple
 
-Check = Callable[[Any], bool]
-#: By its word on the wire: what a thing is read as, and what may stand in each of its fields.
-Table = Dict[str, Tuple[type, Dict[str, Check]]]
-_COMM_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
+from . import TYPE_CHECKING
+from .records import names_of
+
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, Tuple
+
+    Check = Callable[[Any], bool]
+    #: By its word on the wire: what a thing is read as, and what may stand in each of its fields.
+    Table = Dict[str, Tuple[type, Dict[str, Check]]]
+
+
+#: What stands in the name of a widget.
+_OF_IDS = frozenset("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-")
 
 
 def is_text(value: Any) -> bool:
@@ -53,7 +59,7 @@ def is_digest(value: Any) -> bool:
 
 
 def is_comm_id(value: Any) -> bool:
-    return isinstance(value, str) and _COMM_ID.fullmatch(value) is not None
+    return isinstance(value, str) and 0 < len(value) <= 64 and not set(value) - _OF_IDS
 
 
 def are(*checks: Check) -> Check:
@@ -80,7 +86,7 @@ def load(data: bytes, table: Table) -> Any:
     try:
         kind, values = json.loads(data, parse_constant=_refuse_constant, parse_float=_finite)
         made, checks = table[kind]
-        names = {item.name for item in fields(made)}
+        names = set(names_of(made))
         if isinstance(values, dict) and set(values) <= names and all(checks[name](value) for name, value in values.items()):
             return made(**values)
     except (ValueError, TypeError, KeyError, RecursionError):

@@ -13,13 +13,14 @@ from __future__ import annotations
 import base64
 import importlib.util
 import math
-import numbers
 import sys
 import types
-from typing import Any, Callable, Dict, Optional
 
-from . import text, wire
+from . import TYPE_CHECKING, text, wire
 from .hooks import ImportWatch
+
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, Optional
 
 #: A message that is larger is not sent: the state of a widget is not how to send a file.
 MOST_BYTES = 8 << 20
@@ -140,6 +141,8 @@ def plain(value: Any) -> Any:
 def _plain_one(value: Any) -> Any:
     if isinstance(value, (bytes, bytearray)):
         return base64.b64encode(value).decode("ascii")
+    import numbers
+
     if isinstance(value, numbers.Integral):
         return int(value)
     if isinstance(value, numbers.Real):

@@ -12,9 +12,11 @@ from __future__ import annotations
 import os
 import signal
 import time
-from typing import Any, Optional
 
-from . import wire
+from . import TYPE_CHECKING, wire
+
+if TYPE_CHECKING:
+    from typing import Any, Optional
 
 FOREVER = float("inf")
 #: One cell may ask so often; each question is a frame that counts against no limit of output.

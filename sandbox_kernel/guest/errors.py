@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import traceback
-from typing import Callable, Iterator, List, Optional
 
-from . import text, wire
+from . import TYPE_CHECKING, text, wire
+
+if TYPE_CHECKING:
+    from typing import Callable, Iterator, List, Optional
 
 _HERE = os.path.dirname(__file__)
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional, Union
-
+from . import TYPE_CHECKING
 from .checks import (
-    Table,
     are,
     is_bundle,
     is_comm_id,
@@ -20,9 +17,15 @@ from .checks import (
     one_of,
     or_none,
 )
+from .records import field, record
+
+if TYPE_CHECKING:
+    from typing import Any, Dict, List, Optional, Union
+
+    from .checks import Table
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Ready:
     """The guest is up and waits for a cell. ``system`` is what the kernel inside calls itself."""
 
@@ -30,14 +33,14 @@ class Ready:
     system: str
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Started:
     """The cell with this number was taken from the mailbox; its time runs."""
 
     cell: int
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Stream:
     """Text the cell wrote to ``stdout`` or ``stderr``."""
 
@@ -45,7 +48,7 @@ class Stream:
     text: str
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Display:
     """Something to show. ``data`` maps MIME types to text (base64 where the type is binary)."""
 
@@ -55,14 +58,14 @@ class Display:
     update: bool = False
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class ClearOutput:
     """Remove what the cell has shown; with ``wait``, when the next output comes."""
 
     wait: bool = False
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Result:
     """The value of the cell's last expression."""
 
@@ -70,7 +73,7 @@ class Result:
     metadata: Dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Error:
     """The exception that ended the cell. ``missing`` is the file name of a FileNotFoundError."""
 
@@ -80,7 +83,7 @@ class Error:
     missing: Optional[str] = None
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class File:
     """A file the cell left in its working directory. ``content`` is base64, None when it is over the limit."""
 
@@ -89,14 +92,14 @@ class File:
     content: Optional[str]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Truncated:
     """The cell's output reached its limit (bytes on the wire); what follows is dropped. Sent once."""
 
     limit_bytes: int
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Heartbeat:
     """Nothing to say, still here."""
 
@@ -105,7 +108,7 @@ class Heartbeat:
 GUEST_OUTCOMES = ("ok", "error", "timeout", "interrupted", "out_of_memory")
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Finished:
     """The trailer: how the cell ended, and after it nothing more of that cell.
 
@@ -126,14 +129,14 @@ class Finished:
     lives: bool = False
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Names:
     """What the namespace holds: ``[name, type, bytes]`` each; bytes is an estimate. Sent when asked for, or with Saved."""
 
     names: List[List[Any]]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Part:
     """A piece of a carried part: bytes from ``offset`` on, in base64. ``digest`` names the part: sha256 of all of it."""
 
@@ -143,7 +146,7 @@ class Part:
     data: str
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Saved:
     """The namespace has been carried out. ``parts`` is ``[digest, size]`` of all that it needs, the head first.
 
@@ -154,28 +157,28 @@ class Saved:
     lost: List[List[str]] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class NotSaved:
     """The namespace could not be carried out at all. What was carried before is still good."""
 
     reason: str
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Unloadable:
     """The state the sandbox should start from is none that it can load. No cell is run."""
 
     reason: str
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Told:
     """What the user's functions of a new life said, and how they failed. Before Ready, at most once."""
 
     text: str
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class InputRequest:
     """The cell waits for a line from the user: the answer is :class:`Input`. With ``password`` it is not to be shown."""
 
@@ -183,21 +186,21 @@ class InputRequest:
     password: bool = False
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Taken:
     """The guest has read so many messages for the cell that runs: answers and interrupts."""
 
     messages: int
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Page:
     """Text to show beside the notebook, as ``name?`` does. ``data`` is a bundle as in :class:`Display`."""
 
     data: Dict[str, Any]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Expressions:
     """The values of the cell's ``expressions``, by name.
 
@@ -208,14 +211,14 @@ class Expressions:
     values: Dict[str, Any]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Outline:
     """What the namespace holds at the end of a cell that asked for it. ``text`` is JSON: see :mod:`.outline`."""
 
     text: str
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Seen:
     """The answer to a Look. ``text`` is JSON: see :mod:`.explaining`."""
 
@@ -223,7 +226,7 @@ class Seen:
     text: str
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Comm:
     """What a widget says to its other half in the front end.
 
@@ -245,7 +248,7 @@ class Comm:
 # -- events the decoder itself makes ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Gap:
     """Frames ``first`` to ``last`` never came, or could not be read."""
 
@@ -253,41 +256,20 @@ class Gap:
     last: int
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Noise:
     """A line that is no frame: the runtime's or the cluster's own words, or a forgery."""
 
     text: str
 
 
-Event = Union[
-    Ready,
-    Started,
-    Stream,
-    Display,
-    ClearOutput,
-    Result,
-    Error,
-    File,
-    Truncated,
-    Heartbeat,
-    Finished,
-    Names,
-    Part,
-    Saved,
-    NotSaved,
-    Unloadable,
-    Told,
-    InputRequest,
-    Taken,
-    Page,
-    Expressions,
-    Outline,
-    Seen,
-    Comm,
-    Gap,
-    Noise,
-]
+if TYPE_CHECKING:
+    Event = Union[
+        Ready, Started, Stream, Display, ClearOutput, Result, Error, File, Truncated, Heartbeat, Finished, Names, Part,
+        Saved, NotSaved, Unloadable, Told, InputRequest, Taken, Page, Expressions, Outline, Seen, Comm, Gap, Noise,
+    ]  # fmt: skip
+else:  # For who asks for the name; a Union needs typing.
+    Event = object
 
 
 #: What may stand in each field, by the event's word.

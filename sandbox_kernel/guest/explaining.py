@@ -18,12 +18,14 @@ import json
 import os
 import sys
 import types
-from typing import Any, Dict, Iterator, List, Mapping, Optional
 
-from . import looking, reaching
+from . import TYPE_CHECKING, looking, reaching
 from .annotated import MISSING, is_absent, notes_of
 from .outline import MOST_KEYS, MOST_MEMBERS, columns, of_packages, quiet_row
 from .reaching import reach
+
+if TYPE_CHECKING:
+    from typing import Any, Dict, Iterator, List, Mapping, Optional
 
 #: Characters of one documentation, and of the text for one default.
 DOC = 65_536

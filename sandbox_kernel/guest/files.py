@@ -6,9 +6,11 @@ import base64
 import os
 import stat
 import time
-from typing import Dict, Iterator, List, Tuple
 
-from . import text, wire
+from . import TYPE_CHECKING, text, wire
+
+if TYPE_CHECKING:
+    from typing import Dict, Iterator, List, Tuple
 
 #: More files than this are not looked at: a cell may make any number of them.
 MOST_FILES = 1000

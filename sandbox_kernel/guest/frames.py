@@ -17,9 +17,12 @@ It raises nothing for any input.
 from __future__ import annotations
 
 import re
-from typing import List, Optional
 
+from . import TYPE_CHECKING
 from .wire import Event, Gap, Noise, dump, load_event
+
+if TYPE_CHECKING:
+    from typing import List, Optional
 
 FRAME_BYTES = 4096
 #: One event, all fragments joined. A larger one is dropped and reported as a gap.
@@ -27,7 +30,8 @@ EVENT_BYTES = 16 * 2**20
 #: More frames than this are not from our guest: its own limits end a cell long before.
 LAST_NUMBER = 10**9
 
-_FRAME = re.compile(rb"sk1 (0|[1-9][0-9]{0,9}) ([+.]) (.*)", re.DOTALL)
+#: Compiled when it is first used, which is on the host.
+_FRAME = rb"sk1 (0|[1-9][0-9]{0,9}) ([+.]) (.*)"
 
 
 class Encoder:
@@ -68,7 +72,7 @@ class Decoder:
 
     def decode(self, line: bytes) -> List[Event]:
         """Return the events that ``line`` (without its newline) completes; see the module's text."""
-        match = _FRAME.fullmatch(line) if len(line) < FRAME_BYTES else None
+        match = re.fullmatch(_FRAME, line, re.DOTALL) if len(line) < FRAME_BYTES else None
         if match is None or int(match.group(1)) > LAST_NUMBER:
             self.taken += len(line) + 1
             text = line[:FRAME_BYTES].decode("utf-8", "replace")

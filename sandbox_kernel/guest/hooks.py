@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from importlib.machinery import ModuleSpec
-from types import ModuleType
-from typing import Any, Callable, Dict, Hashable, List, Optional, Sequence, TypeVar
+from types import FunctionType, ModuleType
 
-from . import text
+from . import TYPE_CHECKING, text
 
-_Function = TypeVar("_Function", bound=Callable[[], Any])
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, Hashable, List, Optional, Sequence, TypeVar
+
+    _Function = TypeVar("_Function", bound=Callable[[], Any])
 
 
 class ImportWatch:
@@ -105,6 +106,8 @@ class SessionHooks:
             Raises:
                 TypeError: It cannot be called, or has to be awaited.
             """
+            import inspect  # Which needs five modules more.
+
             if not callable(function) or inspect.iscoroutinefunction(function):
                 raise TypeError("on_fork needs a function that is called without arguments and not awaited: %r" % (function,))
             self._functions[_key(function)] = function
@@ -131,7 +134,7 @@ class SessionHooks:
 def _key(function: Callable[[], Any]) -> Hashable:
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
     # A name with <locals> or <lambda> in it may be that of many functions; so may the name of a method.
-    named = inspect.isfunction(function) and isinstance(name, str) and "<" not in name
+    named = isinstance(function, FunctionType) and isinstance(name, str) and "<" not in name
     return (module, name) if named else id(function)
 
 

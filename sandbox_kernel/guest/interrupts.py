@@ -12,7 +12,11 @@ import os
 import signal
 import threading
 import time
-from typing import Any, Callable, List, Optional
+
+from . import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, Callable, List, Optional
 
 #: What a shell shows of a program that SIGINT ended.
 STATUS = 128 + signal.SIGINT

@@ -9,20 +9,22 @@ A *lasting* keeper serves cell after cell in a sandbox that gVisor saves after e
 
 from __future__ import annotations
 
+import _socket  # What socket is made of; that has more, and needs more.
 import contextlib
-import dataclasses
 import os
 import select
 import signal
-import socket
 import sys
 import time
 import traceback
-from typing import Any, Callable, Optional, Set, Union
 
-from . import ask, burst, channel, files, frames, output, wire
+from . import TYPE_CHECKING, ask, burst, channel, files, frames, output, wire
 from .course import FOREVER, Course
 from .mailbox import DirectoryMailbox, StreamMailbox
+from .records import values_of
+
+if TYPE_CHECKING:
+    from typing import Any, Callable, Optional, Set, Union
 
 #: Passed on as they are: what is not output.
 _UNCOUNTED = (wire.Names, wire.Unloadable, wire.Told, wire.Page, wire.Expressions, wire.Outline, wire.Seen)
@@ -38,7 +40,7 @@ class Keeper:
         self,
         mailbox: Union[StreamMailbox, DirectoryMailbox],
         wire_fd: int,
-        start_cell_process: Callable[[socket.socket, socket.socket, burst.Burst], None],
+        start_cell_process: Callable[[_socket.socket, _socket.socket, burst.Burst], None],
         *,
         idle_s: Optional[float] = None,
         lasting: bool = False,
@@ -82,8 +84,8 @@ class Keeper:
         return 1 if self._ended.exit_status is None else self._ended.exit_status & 0xFF
 
     def _fork(self) -> None:
-        orders, their_orders = socket.socketpair()
-        talk, their_talk = socket.socketpair()
+        orders, their_orders = _socket.socketpair()
+        talk, their_talk = _socket.socketpair()
         out_read, out_write = os.pipe()
         err_read, err_write = os.pipe()
         shared = burst.Burst()
@@ -107,7 +109,7 @@ class Keeper:
         self._pump.attach(out_read, err_read, shared)
 
     def _become_cell_process(
-        self, out: int, err: int, orders: socket.socket, talk: socket.socket, shared: burst.Burst
+        self, out: int, err: int, orders: _socket.socket, talk: _socket.socket, shared: burst.Burst
     ) -> None:
         status = 1
         try:
@@ -231,7 +233,7 @@ class Keeper:
             return wire.Finished("error", 1, reason="an input file could not be written: %s" % error)
         if cell.collect_bytes:
             self._files.remember()
-        self._order("cell", {**dataclasses.asdict(cell), "files": {}}, time.monotonic())
+        self._order("cell", {**values_of(cell), "files": {}}, time.monotonic())
         return None
 
     def _order(self, *words: Any) -> None:
@@ -281,7 +283,7 @@ class Keeper:
     def _ask(self, number: Any, event: Any) -> None:
         if isinstance(event, wire.InputRequest) and self._course.ask(number):
             self._pump.flush()
-            self._emit(dataclasses.replace(event, prompt=event.prompt[: ask.PROMPT_CHARS]))
+            self._emit(wire.replace(event, prompt=event.prompt[: ask.PROMPT_CHARS]))
 
     def _lives(self) -> bool:
         return self._lasting or self._save_s is not None
@@ -320,7 +322,7 @@ class Keeper:
         if self._cell.collect_bytes:
             for file in self._files.changed(self._cell.collect_bytes):
                 self._emit(file)
-        self._ended = dataclasses.replace(finished, wall_s=self._course.wall_s)
+        self._ended = wire.replace(finished, wall_s=self._course.wall_s)
         self._emit(self._ended)
         if self._save_s is not None and finished.lives:
             self._saving_until, self._course = time.monotonic() + self._save_s, Course(self._cell)

@@ -34,9 +34,12 @@ import gc
 import itertools
 import os
 import sys
-from typing import Any, Callable, Dict, List, Optional, Tuple
 
+from . import TYPE_CHECKING
 from .hooks import SESSION, ImportWatch, SessionHooks, complaint
+
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, List, Optional, Tuple
 
 #: How many numbers an MT19937 or SFC64 is followed from its seed; all of them take 20 ms.
 MOST_DRAWN = 624 * 2**12

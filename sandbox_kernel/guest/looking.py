@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import itertools
 import types
-from typing import Any, Iterator, List, Mapping, Tuple
+
+from . import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, Iterator, List, Mapping, Tuple
 
 #: Of one signature, one value, and one line of documentation.
 SIGNATURE = 250

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from typing import List, Optional
+
+from . import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import List, Optional
 
 #: A ConfigMap volume has no usable inotify under gVisor, so it is looked at. How often, by how long nothing has come: who
 #: works finds a quick sandbox, and one that waits for long costs little. At a hundredth of a second a waiting sandbox used

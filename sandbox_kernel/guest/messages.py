@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional
-
+from . import TYPE_CHECKING
 from .checks import (
-    Table,
     is_bundle,
     is_count,
     is_flag,
@@ -17,9 +14,15 @@ from .checks import (
     one_of,
     or_none,
 )
+from .records import field, record
+
+if TYPE_CHECKING:
+    from typing import Any, Dict, List, Optional
+
+    from .checks import Table
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Cell:
     """The code to run.
 
@@ -64,19 +67,19 @@ class Cell:
     comm: Optional[Dict[str, Any]] = None
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Input:
     """The answer to an InputRequest. None: there is none, and ``input()`` raises EOFError."""
 
     text: Optional[str]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Interrupt:
     """Raise KeyboardInterrupt in the cell that runs."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Wake:
     """The first message to a restored sandbox, which then says Ready.
 
@@ -89,12 +92,12 @@ class Wake:
     anew: bool = False
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Ask:
     """Asks what the namespace holds; the answer is Names."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Look:
     """Asks of one thing while no cell runs; the answer is Seen with the same number.
 

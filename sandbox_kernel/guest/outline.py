@@ -23,9 +23,14 @@ import sys
 import time
 import types
 import zlib
-from typing import Any, Callable, Collection, Dict, Iterator, List, Mapping, Optional, Tuple
 
-from . import looking, wire
+from . import TYPE_CHECKING, looking, wire
+
+if TYPE_CHECKING:
+    from typing import Any, Callable, Collection, Dict, Iterator, List, Mapping, Optional, Tuple
+
+    #: By path: when it was changed last, and what can be imported from it.
+    _Listed = Dict[str, Tuple[int, List[str]]]
 
 MOST_BYTES = 256 * 1024
 #: Processor time, which inside gVisor is the time of a clock. Names may take half of both.
@@ -42,9 +47,6 @@ DOC = 1500
 _MAIN = "__main__"
 _plain_ids = frozenset(map(id, (int, float, bool, complex, str, bytes, type(None))))
 _encode = json.JSONEncoder(separators=(",", ":")).encode
-
-#: By path: when it was changed last, and what can be imported from it.
-_Listed = Dict[str, Tuple[int, List[str]]]
 
 
 def tell(

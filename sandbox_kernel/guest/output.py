@@ -10,11 +10,13 @@ from __future__ import annotations
 import codecs
 import os
 import time
-from typing import Callable, Dict, List, Optional
 
-from . import wire
+from . import TYPE_CHECKING, wire
 from .burst import Burst
 from .updates import UPDATE_S, Updates
+
+if TYPE_CHECKING:
+    from typing import Callable, Dict, List, Optional
 
 READ_BYTES = 1 << 16
 #: Text that comes within this time of the last frame waits for it and goes in one frame. Nobody reads faster.

@@ -11,7 +11,11 @@ import struct
 import subprocess
 import sys
 import termios
-from typing import Any, Dict, Iterator, List, Mapping
+
+from . import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, Dict, Iterator, List, Mapping
 
 SHELL = "/bin/sh"
 _READ_BYTES = 1 << 16

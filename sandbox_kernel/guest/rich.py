@@ -6,11 +6,13 @@ import base64
 import builtins
 import io
 import json
+import os
 import sys
-import uuid
-from typing import Any, Callable, Dict, Optional, Tuple, Union
 
-from . import text, wire
+from . import TYPE_CHECKING, text, wire
+
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, Optional, Tuple, Union
 
 _METHODS = {
     "_repr_html_": "text/html",
@@ -97,7 +99,7 @@ class Display:
         self, *values: Any, display_id: Union[str, bool, None] = None, update: bool = False
     ) -> Optional[DisplayHandle]:
         """Show each value in its richest form. With a ``display_id`` return what can show another in its place."""
-        name = uuid.uuid4().hex if display_id is True else str(display_id) if display_id else None
+        name = os.urandom(16).hex() if display_id is True else str(display_id) if display_id else None
         for value in values:
             data, metadata = bundle(value)
             self._emit(wire.Display(data, metadata, name, bool(update)))

@@ -8,7 +8,11 @@ of what a shell knows is plain data under one name, :data:`STATE`, from which th
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, List, Tuple
+
+from . import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, Dict, List, Tuple
 
 #: The name under which a shell is carried.
 STATE = "_sandbox_shell"

@@ -17,9 +17,11 @@ import importlib.util
 import os
 import sys
 import types
-from typing import Any, Callable, Dict, List, Optional
 
-from . import notebook_words, programs, session_names, wire
+from . import TYPE_CHECKING, notebook_words, session_names, wire
+
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, List, Optional
 
 #: What an IPython's first cell and its first traceback import.
 _WARM = (
@@ -90,6 +92,8 @@ class Shells:
 
     def _get(self) -> Any:
         if self._shell is None:
+            from . import programs
+
             os.environ.update(programs.environment())
             notebook_words.install()
             users = dict(self._main.__dict__)

@@ -6,11 +6,15 @@ A cell's file is named by a hash of its source, as ipykernel names it, so that w
 
 from __future__ import annotations
 
-import ast
+import _ast  # What ast is made of; that is only needed to walk through what is parsed.
 import io
 import linecache
 import types
-from typing import Dict, List, Tuple
+
+from . import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Dict, List, Tuple
 
 #: numba and others know the file of a cell by the beginning of its folder's name.
 FOLDER = "/tmp/ipykernel_1"  # noqa: S108 - nothing is there
@@ -64,14 +68,14 @@ def remember(code: str, name: str) -> None:
 
 def compile_cell(code: str, name: str) -> Tuple[List[types.CodeType], bool]:
     """Return what to evaluate in turn, and whether the last is an expression whose value shows."""
-    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    flags = _ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     # dont_inherit: the cell is not written under this module's __future__ imports.
-    tree = compile(code, name, "exec", flags | ast.PyCF_ONLY_AST, dont_inherit=True)
-    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    tree = compile(code, name, "exec", flags | _ast.PyCF_ONLY_AST, dont_inherit=True)
+    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], _ast.Expr) else None
     parts = [compile(tree, name, "exec", flags, dont_inherit=True)] if tree.body else []
     if last is None:
         return parts, False
-    return [*parts, compile(ast.Expression(last.value), name, "eval", flags, dont_inherit=True)], True
+    return [*parts, compile(_ast.Expression(last.value), name, "eval", flags, dont_inherit=True)], True
 
 
 def ends_quietly(code: str) -> bool:

@@ -27,12 +27,14 @@ import mmap
 import os
 import sys
 import types
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
-from . import session_names, text, wire
+from . import TYPE_CHECKING, session_names, text, wire
 from .hooks import SESSION
 from .life import Life
 from .shell import Shells
+
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 #: Bytes of a part in one event: a frame's event must stay far below its limit.
 PIECE_BYTES = 3 << 20
@@ -68,6 +70,7 @@ class State:
                 print("preload: %s: %s: %s" % (name, type(error).__name__, error), file=sys.stderr)
         if self._lasting:  # What is imported now is there in every sandbox that is restored from this one.
             self._shells.warm()
+            importlib.import_module(".explaining", __package__)
         return self._carry is None or self._carry_in(self._carry)
 
     def _carry_in(self, settings: Dict[str, Any]) -> bool:

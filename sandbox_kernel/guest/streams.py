@@ -22,9 +22,12 @@ import sys
 import termios
 import threading
 import time
-from typing import Any, Callable, TextIO, Tuple
 
+from . import TYPE_CHECKING
 from .burst import MOST_BYTES, Burst
+
+if TYPE_CHECKING:
+    from typing import Any, Callable, TextIO, Tuple
 
 #: So many prints in a burst look at the pipes first, and then one of so many.
 CAREFUL = 32

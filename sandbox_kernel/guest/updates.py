@@ -5,10 +5,10 @@ A front end drops what comes faster, and each word counts as output of the cell.
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Dict, List
+from . import TYPE_CHECKING, wire
 
-from . import wire
+if TYPE_CHECKING:
+    from typing import Dict, List
 
 #: Updates that come within this time of the last ones wait, and go as one for each widget.
 UPDATE_S = 0.05
@@ -32,7 +32,7 @@ class Updates:
             return False
         before = self._waiting.get(event.id)
         if before is not None:
-            event = dataclasses.replace(event, data={**event.data, "state": {**before.data["state"], **state}})
+            event = wire.replace(event, data={**event.data, "state": {**before.data["state"], **state}})
         self._waiting[event.id] = event
         return True
 

@@ -8,10 +8,8 @@ stand in each field is checked by a table when they are read: the host reads wha
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
-from typing import Any
 
-from . import events, messages
+from . import TYPE_CHECKING, events, messages
 from .checks import load
 from .events import (
     GUEST_OUTCOMES,
@@ -44,6 +42,10 @@ from .events import (
     Unloadable,
 )
 from .messages import Ask, Cell, Input, Interrupt, Look, Wake
+from .records import replace, values_of
+
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = [
     "GUEST_OUTCOMES",
@@ -84,6 +86,7 @@ __all__ = [
     "dump",
     "load_event",
     "load_message",
+    "replace",
 ]
 
 HEARTBEAT_S = 5.0
@@ -93,7 +96,7 @@ _KINDS = {kind: name for table in (events.TABLE, messages.TABLE) for name, (kind
 
 def dump(thing: Any) -> bytes:
     """Return an event or a message as one line of ASCII JSON, without its newline."""
-    return json.dumps([_KINDS[type(thing)], asdict(thing)], separators=(",", ":")).encode("ascii")
+    return json.dumps([_KINDS[type(thing)], values_of(thing)], separators=(",", ":")).encode("ascii")
 
 
 def load_event(data: bytes) -> Any:
