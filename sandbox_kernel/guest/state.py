@@ -71,7 +71,9 @@ class State:
         return self._carry is None or self._carry_in(self._carry)
 
     def _carry_in(self, settings: Dict[str, Any]) -> bool:
-        from .carry import Carrier, Part, Unloadable  # Nothing of it is needed where gVisor saves the sandbox.
+        # Nothing of it is needed where gVisor saves the sandbox.
+        from .carry import Carrier, Part, Unloadable
+        from .carry_names import is_lost
 
         store = _PartStore(settings["folder"], settings["out"], self._emit, settings.get("inline", {}))
         self._carrier = Carrier(
@@ -92,7 +94,8 @@ class State:
         self._shells.carried = self._main.__dict__.pop(session_names.STATE, None)
         functions = self._main.__dict__.pop(ON_FORK, None)
         for function in functions if isinstance(functions, list) else ():
-            sys.modules[SESSION].on_fork(function)
+            if not is_lost(function):
+                sys.modules[SESSION].on_fork(function)
         for digest in settings["dropped"]:
             with contextlib.suppress(OSError):
                 os.unlink(os.path.join(settings["out"], digest))
