@@ -21,7 +21,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import importlib
-import io
 import itertools
 import mmap
 import os
@@ -32,13 +31,12 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 from . import session_names, text, wire
 from .hooks import SESSION
 from .life import Life
+from .output import MOST_TOLD
 from .shell import Shells
 
 #: Bytes of a part in one event: a frame's event must stay far below its limit.
 PIECE_BYTES = 3 << 20
 MOST_NAMES = 1000
-#: Characters of what functions for a fork say.
-MOST_TOLD = 10_000
 #: The name under which they are carried.
 ON_FORK = "_sandbox_on_fork"
 
@@ -47,11 +45,18 @@ class State:
     """The state of the cell's process."""
 
     def __init__(
-        self, main: types.ModuleType, settings: Dict[str, Any], emit: Callable[[wire.Event], None], shells: Shells
+        self,
+        main: types.ModuleType,
+        settings: Dict[str, Any],
+        emit: Callable[[wire.Event], None],
+        shells: Shells,
+        listen: Callable[[], Any],
     ) -> None:
+        """``listen`` has the keeper keep what is said until a ``Told`` is emitted: before a cell it passes on no text."""
         self._main = main
         self._shells = shells
         self._emit = emit
+        self._listen = listen
         self._preload = settings.get("preload", [])
         self._lasting = bool(settings.get("lasting"))
         self._life = Life()
@@ -112,12 +117,9 @@ class State:
             return
         if self._carrier is not None:
             self._carrier.begin_anew()
-        said = io.StringIO()  # Before a cell the keeper passes on no text: importing the state may print some.
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            lines = self._life.begin_anew(session)
-        told = "\n".join([*said.getvalue().splitlines(), *lines])
-        if told:
-            self._emit(wire.Told(text.sendable(told[:MOST_TOLD])))
+        self._listen()  # Not earlier: importing the state may print some.
+        lines = self._life.begin_anew(session)
+        self._emit(wire.Told(text.sendable("\n".join(lines)[:MOST_TOLD])))
 
     def carry_out(self) -> bool:
         """At a cell's end: carry the state out. False: it is not ours to carry."""
