@@ -89,9 +89,23 @@ _ELEMENTS = _TABLE | _TEXT
 #: As nh3 writes them: every value in double quotes.
 _LOST_PICTURE = re.compile(r'<img(?:\s+(?!src=)[\w-]+="[^"]*")*\s*/?>')
 _ANY_TAG = re.compile(r'<(?:"[^"]*"|[^<>"])*>')
+_ALT = re.compile(r'\salt="([^"]*)"')
+#: So many lost pictures are shown where they were, with so much of their text.
+MOST_TRACES = 100
+MOST_OF_ALT = 100
 #: What is seen without text: pictures, rules, tables with their lines, boxes of a colour.
 _DRAWN = re.compile(r"<(?:img|hr|table|details)\b|<[^<>]*\sstyle=")
 _LOADING = re.compile(r"<(?:img|video|audio|source|iframe|embed)\b[^<>]*\ssrc\s*=\s*[\"']?\s*(?:https?:)?//", re.IGNORECASE)
+
+#: Why something is not shown, given the setting that would show it.
+NOT_LOADED = (
+    "What lies in the network is not loaded: it would tell somebody that and when you look. %s"
+    " loads it, and lets the cell act as you in Jupyter."
+)
+_NO_PICTURE = (
+    "Pictures are shown when they lie within the output, as PNG, JPEG, GIF or WebP. %s"
+    " shows all, and lets the cell act as you in Jupyter."
+)
 
 _TAG = re.compile(r"<(/?)([A-Za-z][^\s<>/]*)")
 #: A tag that every parser reads alike. One that is not is counted at its worst.
@@ -118,8 +132,11 @@ _MARKDOWN_LINK = re.compile(r"(?<!!)\[[^\[\]!\\`<>]*\]\((?:https?://|mailto:)[\w
 _MARKDOWN_DANGER = re.compile(r"<|\]\s*[(:\[]|!\[|&#|&\w{1,31};|mermaid", re.IGNORECASE)
 
 
-def clean_html(html: str) -> str | None:
-    """Return the HTML that may be shown, which may be empty. None: it is too large, or would take too long to look at."""
+def clean_html(html: str, setting: str = "OutputPolicy.html=trusted") -> str | None:
+    """Return the HTML that may be shown, which may be empty. None: it is too large, or would take too long to look at.
+
+    In the place of a picture that may not be shown are its words, and at the end is why, and which ``setting`` shows it.
+    """
     if len(html) > MARKUP_BYTES:
         return None
     html = _without_comments(html)
@@ -127,7 +144,10 @@ def clean_html(html: str) -> str | None:
         return None
     style = "\n".join(_rules(_style_sheets(html)))
     cleaned = _cleaner().clean(html)
-    if not _shows(cleaned) or not _is_safe_around_latex(cleaned):
+    if not _shows(cleaned):
+        return ""
+    cleaned = _with_traces(cleaned, (NOT_LOADED if loads_pictures(html) else _NO_PICTURE) % setting)
+    if not _is_safe_around_latex(cleaned):
         return ""
     return f"<style>\n{style}\n</style>\n{cleaned}" if style else cleaned
 
@@ -136,6 +156,19 @@ def _shows(cleaned: str) -> bool:
     """Tell whether there is anything to see in what nh3 has written: a picture without a source is nothing."""
     left = _LOST_PICTURE.sub("", cleaned)
     return bool(_DRAWN.search(left) or html_entities.unescape(_ANY_TAG.sub("", left)).strip())
+
+
+def _with_traces(cleaned: str, why: str) -> str:
+    """Let a few words stand where nh3 has left a picture without a source, and ``why`` at the end."""
+    traced, count = _LOST_PICTURE.subn(_trace, cleaned, MOST_TRACES)
+    return f"{_LOST_PICTURE.sub('', traced)}\n<p><small>[{why}]</small></p>" if count else cleaned
+
+
+def _trace(picture: re.Match[str]) -> str:
+    found = _ALT.search(picture.group())
+    words = " ".join(html_entities.unescape(found.group(1)).split()) if found else ""
+    words = words if len(words) <= MOST_OF_ALT else words[: MOST_OF_ALT - 3] + "..."
+    return f"<small>[picture: {html_entities.escape(words, quote=False)}]</small>" if words else "<small>[picture]</small>"
 
 
 def loads_pictures(html: str) -> bool:

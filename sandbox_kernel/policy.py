@@ -166,10 +166,7 @@ def _why(data: Mapping[str, Any]) -> str:
     """Say why nothing of a bundle is shown."""
     html = data.get("text/html")
     if isinstance(html, str) and markup.loads_pictures(html):
-        return (
-            "What lies in the network is not loaded: it would tell somebody that and when you look. OutputPolicy.html=trusted"
-            " loads it, and lets the cell act as you in Jupyter."
-        )
+        return markup.NOT_LOADED % "OutputPolicy.html=trusted"
     words = sorted(clean_word(mime) for mime in data.keys() - {"text/plain"})
     named = ", ".join(words[:MOST_TYPES]) + (", ..." if len(words) > MOST_TYPES else "")
     return f"Not shown: {named}. OutputPolicy.html and OutputPolicy.extra_mime_types set what is; the README has the risks."

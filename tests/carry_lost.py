@@ -84,7 +84,7 @@ LOST: list[tuple[str, str, str]] = [
                 self.lock.acquire()
         x = Guarded()
         """,
-        "x.lock",
+        "x.lock.release()",
     ),
     ("thread_local", "import threading\nx = threading.local()", "x.__dict__"),
     ("process", "import subprocess\nx = subprocess.Popen(['sleep', '60'])", "x.poll()"),
@@ -153,8 +153,8 @@ LOST: list[tuple[str, str, str]] = [
         """,
         "x.args",
     ),
-    ("in_a_list", "import sqlite3\nx = [1, 2, sqlite3.connect(':memory:')]", "x[0]"),
-    ("in_a_dict", "x = {'a': 1, 'b': (b for b in 'b')}", "x['a']"),
+    ("in_a_list", "import sqlite3\nx = [1, 2, sqlite3.connect(':memory:')]", "x[2].execute('select 1')"),
+    ("in_a_dict", "x = {'a': 1, 'b': (b for b in 'b')}", "next(x['b'])"),
     (
         "in_an_instance",
         """
@@ -163,7 +163,7 @@ LOST: list[tuple[str, str, str]] = [
         x = Holder()
         x.iterator = (b for b in 'b')
         """,
-        "x.iterator",
+        "next(x.iterator)",
     ),
     (
         "in_a_closure",
@@ -227,7 +227,7 @@ LOST: list[tuple[str, str, str]] = [
                 return int
         x = [Pretends()]
         """,
-        "x[0]",
+        "str(x[0])",
     ),
     ("future", "from concurrent.futures import Future\nx = Future()", "x.set_result(1)"),
 ]

@@ -489,6 +489,58 @@ def test_what_can_be_seen_is_shown(html: str) -> None:
     assert "text/html" in policy.Policy().bundle({"text/plain": "", "text/html": html})
 
 
+NETWORK = (
+    "[What lies in the network is not loaded: it would tell somebody that and when you look. OutputPolicy.html=trusted"
+    " loads it, and lets the cell act as you in Jupyter.]"
+)
+
+
+@pytest.mark.parametrize(
+    ("html", "expected"),
+    [
+        (
+            "<h1>Cats</h1><img src=https://e.e/a.png alt='a &lt;cat&gt; &amp; \"dog\"'>",
+            '[picture: a <cat> & "dog"]' + NETWORK,
+        ),
+        ("<table><tr><td>1</td><td><img src='//e.e/a.png' width=5></td></tr></table>", "1[picture]" + NETWORK),
+        ("<b>a</b>" + "<img src=http://e.e>" * 500, "a" + "[picture]" * markup.MOST_TRACES + NETWORK),
+        (f"<b>a</b><img alt='{'b' * 500}' src=https://e.e>", f"a[picture: {'b' * 97}...]" + NETWORK),
+        (
+            "<b>a</b><img src=local.png>",
+            "a[picture][Pictures are shown when they lie within the output, as PNG, JPEG, GIF or WebP.",
+        ),
+        (f"<b>a</b><img src='data:image/png;base64,{PNG}' alt=b>", "a"),
+    ],
+    ids=["words", "in a table", "many", "long", "of the server", "its own"],
+)
+def test_a_picture_that_is_not_loaded_leaves_its_words(html: str, expected: str) -> None:
+    """Where HTML loses a picture its words are to be read, and once why, and which setting loads it; nothing is asked for."""
+    found = shown(html)
+    Harmless(found)
+    assert "e.e" not in found
+    reader = _Text()
+    reader.feed(found)
+    assert reader.text.replace("\n", "").removeprefix("Cats").startswith(expected)
+    assert found.count("OutputPolicy.html=trusted") == ("[picture" in found)
+    assert shown(found) == found
+
+
+class _Text(HTMLParser):
+    """Collects what is to be read."""
+
+    text = ""
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.mark.parametrize("alt", ["$\\href{javascript:alert(1)}{a}$", "\\href{javascript:alert(1)}{a}", "href{a}{b}$"])
+def test_words_of_a_picture_are_no_formula(alt: str) -> None:
+    """What the words of a lost picture add to the text is looked at as the text is."""
+    kept = policy.Policy().bundle({"text/plain": "a", "text/html": f"<b>$x$ $\\</b><img src=https://e.e alt='{alt}'>b$"})
+    assert "text/html" not in kept or "\\href" not in kept["text/html"]
+
+
 @pytest.mark.parametrize("data", [{}, {"text/plain": ""}, {"text/plain": "<IPython.core.display.HTML object>"}])
 def test_what_was_empty_stays_so(data: dict[str, Any]) -> None:
     """Of an output that had nothing to leave out nothing is said."""

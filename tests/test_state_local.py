@@ -327,20 +327,25 @@ async def test_forks_are_independent(state: str) -> None:
 
 
 async def test_what_functions_of_a_fork_say_is_a_notice(state: str) -> None:
-    """What functions for a fork print and raise is a notice of the fork, of its output nothing, and told nowhere else."""
+    """What functions for a fork print, display and raise, and the programs they start, is a notice of the fork, told once."""
     code = (
-        "import sandbox_session, sys\n@sandbox_session.on_fork\ndef reconnect():\n    print('connecting')\n"
-        "    print('slowly', file=sys.stderr)\n    raise OSError('no way')"
+        "import sandbox_session, subprocess, sys\n@sandbox_session.on_fork\ndef reconnect():\n    print('connecting')\n"
+        "    subprocess.run(['echo', 'started'])\n    display({'a': 1})\n    print('slowly', file=sys.stderr)\n"
+        "    subprocess.run(['sh', '-c', 'echo badly >&2'])\n    raise OSError('no way')"
     )
     async with SandboxExecutor(state=state) as executor:
         session = executor.session()
         assert (await session.run(code)).ok
         fork = await session.fork()
         result = await fork.run("print(sandbox_session.id)")
-        assert (result.stdout, result.stderr) == (f"{fork.id}\n", "")
+        assert (result.stdout, result.stderr, result.displays) == (f"{fork.id}\n", "", [])
         [notice] = fork.notices
-        told = ["connecting", "slowly", "on_fork function reconnect raised OSError: no way"]
-        assert [line for line in told if line in notice] == told
+        told = ["connecting", "started", "{'a': 1}", "slowly", "badly"]
+        assert notice.splitlines() == [
+            f"What sandbox_session.on_fork called said: {told[0]}",
+            *told[1:],
+            "on_fork function reconnect raised OSError: no way (snippet 1, line 9)",
+        ]
         assert (await fork.run("1")).ok and len(fork.notices) == 1 and session.notices == []
 
 

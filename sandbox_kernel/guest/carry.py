@@ -6,7 +6,8 @@ by its sha256, so what did not change is not written again. Nothing of this is i
 What differs from a session in one process:
 
 * What belongs to a process is lost: generators and coroutines in progress, sockets, connections, threads, programs that run,
-  files open for writing, held locks. A name is lost as a whole when anything in it is; it says so when it is used.
+  files open for writing, held locks. Where a container holds one, the rest of it is carried (:mod:`.carry_members`);
+  anything else is lost as a whole. What stands in its place says so when it is used.
 * Of modules the name is carried, not what was assigned to their attributes; one of the user's own is imported again.
 * Contents of ``lru_cache`` and callbacks of weak references are gone; ``__del__`` and ``atexit`` are for each sandbox anew.
 * ``id()`` changes, and with it the order of sets of what is hashed by it; other sets may change their order too.
@@ -57,7 +58,7 @@ class Store:
 
 @dataclasses.dataclass
 class Lost:
-    """A name (or ``file PATH``) that was not carried, and why, in one sentence."""
+    """A name (or a path such as ``d['db']``, or ``file PATH``) that was not carried, and why, in one sentence."""
 
     name: str
     why: str
@@ -173,7 +174,7 @@ class Carrier:
         left = None if self._cap_bytes is None else max(0, self._cap_bytes - saving.total)
         entries, lost_files = self._files.dump(self._parts.put, left, self._advice)
         head = saving.write(process, entries, {Part(digest, size) for digest, size in parts(entries)})
-        lost = [*((name, why) for name, (_, why) in saving.lost.items()), *lost_files]
+        lost = [*((name, why) for name, (_, why) in saving.lost.items()), *saving.lost_members().items(), *lost_files]
         return Saved(head, self._parts.list(), saving.names()[:MOST_NAMES], [Lost(*item) for item in lost])
 
 

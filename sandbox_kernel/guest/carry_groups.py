@@ -92,6 +92,7 @@ class Piece:
         self.kinds: Set[type] = set()
         self.by_value: Set[int] = set()
         self.modules: Set[str] = set()
+        self.tombstones: Dict[str, str] = {}
         self.arrays = Arrays(set())
         self.constants = Constants([], {})
         #: What wrote it, and into what.

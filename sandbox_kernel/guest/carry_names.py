@@ -1,4 +1,4 @@
-"""What stands for a name whose value could not be carried into this cell."""
+"""What stands for a name, or in a container, where a value could not be carried into this cell."""
 
 from __future__ import annotations
 
@@ -46,9 +46,7 @@ def _refusing(kind: type) -> Any:
 
 
 @_refusing
-class Tombstone:
-    """Bound to the name of a value that was not carried. ``repr`` tells of it; any other use raises :class:`NotCarried`."""
-
+class _Stone:
     __slots__ = ("_facts",)
 
     def __init__(self, name: str, kind: str, why: str) -> None:
@@ -59,7 +57,7 @@ class Tombstone:
         return "<%s%s was not carried into this cell: %s>" % (name, " (%s)" % kind if kind else "", _sentence(why)[:-1])
 
     def __reduce_ex__(self, _protocol: object) -> Tuple[Any, ...]:
-        return Tombstone, facts(self)
+        return type(self), facts(self)
 
     def __getattribute__(self, name: str) -> Any:
         if name in ("__class__", "__reduce_ex__"):
@@ -69,12 +67,47 @@ class Tombstone:
         return _refuse(self)
 
 
+class Tombstone(_Stone):
+    """Bound to the name of a value that was not carried. ``repr`` tells of it; any other use raises :class:`NotCarried`."""
+
+    __slots__ = ()
+
+
+class Member(_Stone):
+    """In the place of a member that was not carried, if that was equal to nothing but itself: so is this one.
+
+    So what holds it has its length and what it is equal to as before, and a set or the keys of a dictionary can hold it.
+    """
+
+    __slots__ = ()
+    __eq__ = object.__eq__
+    __ne__ = object.__ne__
+    __hash__ = object.__hash__
+
+
 def set_remedy(sentence: str) -> None:
     """Set what is advised to who uses something that was not carried."""
     _REMEDY[0] = sentence
 
 
-def facts(tombstone: Tombstone) -> Tuple[str, str, str]:
+def is_member(name: str) -> bool:
+    """Say whether what a tombstone tells of was in a container, given the name that it has."""
+    return not name.isidentifier()
+
+
+def is_lost(value: Any) -> bool:
+    """Say whether a value is what stands for one that was not carried. Uses nothing of it."""
+    return issubclass(type(value), _Stone)
+
+
+def kind_of(value: Any) -> str:
+    """Return the name of a value's type, as a user knows it."""
+    kind = type(value)
+    module = getattr(kind, "__module__", "")
+    return kind.__qualname__ if module in ("builtins", "__main__") else "%s.%s" % (module, kind.__qualname__)
+
+
+def facts(tombstone: _Stone) -> Tuple[str, str, str]:
     """Return the name, the name of the value's type, and why it was not carried."""
     found: Tuple[str, str, str] = object.__getattribute__(tombstone, "_facts")
     return found
@@ -84,8 +117,9 @@ def _sentence(why: str) -> str:
     return why if why.endswith(".") else why + "."
 
 
-def _refuse(tombstone: Tombstone) -> NoReturn:
+def _refuse(tombstone: _Stone) -> NoReturn:
     name, kind, why = facts(tombstone)
     raise NotCarried(
-        "'%s'%s was not carried into this cell: %s %s" % (name, " (%s)" % kind if kind else "", _sentence(why), _REMEDY[0])
+        "%s%s was not carried into this cell: %s %s"
+        % (name if is_member(name) else "'%s'" % name, " (%s)" % kind if kind else "", _sentence(why), _REMEDY[0])
     )

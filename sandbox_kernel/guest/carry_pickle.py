@@ -17,6 +17,7 @@ from . import carry_define as define
 from . import cloudpickle  # type: ignore[attr-defined]
 from .carry_arrays import Arrays
 from .carry_load import TOOLS
+from .carry_names import Member, Tombstone, facts
 from .carry_reduce import DISPATCH, reducers
 from .carry_world import BUILT_IN, BY_NAME, LRU, World, by_reference
 
@@ -48,6 +49,8 @@ class Pickling:
         #: Names of modules that this item refers to.
         self.modules: Set[str] = set()
         self.buffers: List[pickle.PickleBuffer] = []
+        #: What was written stands for values that are not carried: their names, and why.
+        self.tombstones: Dict[str, str] = {}
         self.arrays = Arrays(world.shared)
         self._looking = False
 
@@ -72,6 +75,8 @@ class Pickling:
     def reducer_override(self, value: Any) -> _Reduced:
         if self._looking:
             raise pickle.PicklingError("it was not written")
+        if id(value) in self._world.gone:
+            return self._tombstone(self._world.gone[id(value)][0])
         kind = type(value)
         try:
             handler = self._handlers[kind]
@@ -236,6 +241,11 @@ class Pickling:
         make, arguments, *rest = error.__reduce__()
         return (copyreg.__newobj__, (make, *arguments), *rest)  # type: ignore[attr-defined]
 
+    def _tombstone(self, stone: Any) -> _Reduced:
+        name, _, why = facts(stone)
+        self.tombstones[name] = why
+        return type(stone), facts(stone)
+
     def _without_new(self, value: Any) -> _Reduced:
         # What the user's __new__ does was done, and may need what is not loaded yet.
         make, arguments, *rest = value.__reduce_ex__(4)
@@ -277,6 +287,8 @@ _HANDLERS: Tuple[Tuple[type, str], ...] = (
     (enum.Enum, "_member"),
     (LRU, "_lru"),
     (BaseException, "_error"),
+    (Tombstone, "_tombstone"),
+    (Member, "_tombstone"),
 )
 
 

@@ -12,7 +12,7 @@ from .carry_groups import Piece
 from .carry_head import pack
 from .carry_load import Item
 from .carry_modules import Modules
-from .carry_names import Tombstone, facts
+from .carry_names import Tombstone, facts, is_member, kind_of
 from .carry_parts import Part, Parts
 from .carry_world import World
 from .session_names import is_result, rank
@@ -124,11 +124,13 @@ class Saving:
 
     def _drop_needy(self) -> None:
         lost = {name: why for name, (_, why) in self.lost.items() if name in self._items}
-        kept = carry_write.drop_needy(self._pieces, lost)
-        for gone in self._pieces:
-            if gone not in kept:
-                for name in gone.names:
-                    self._lose(name, lost[name])
+        known = set(lost)
+        kept = carry_write.drop_needy(self._world, self._items, self._pieces, lost)
+        for name in lost.keys() - known:
+            self._lose(name, lost[name])
+        for piece in kept:
+            if piece not in self._pieces:
+                self._name_parts(piece)
         self._pieces = kept
 
     def _lose(self, name: str, why: str) -> None:
@@ -164,6 +166,10 @@ class Saving:
         for rest in written.pieces:
             self._name_parts(rest)
         return written.pieces
+
+    def lost_members(self) -> Dict[str, str]:
+        """Return what of containers that are carried is not, by its path, and why."""
+        return {name: why for piece in self._pieces for name, why in piece.tombstones.items() if is_member(name)}
 
     def _does_not_fit(self, piece: Piece) -> str:
         shared = "it and what it shares have %d bytes, which do not fit."
@@ -224,10 +230,3 @@ class Saving:
         return [
             {"name": name, "type": kind_of(self._items[name]), "size": sizes[name]} for name in self._order if name in sizes
         ]
-
-
-def kind_of(value: Any) -> str:
-    """Return the name of a value's type, as a user knows it."""
-    kind = type(value)
-    module = getattr(kind, "__module__", "")
-    return kind.__qualname__ if module in ("builtins", "__main__") else "%s.%s" % (module, kind.__qualname__)

@@ -49,7 +49,8 @@ _HOOKS = _words(
     __setattr__ __new__ __hash__ __setitem__ append extend add update
     """
 )
-_PLAIN = frozenset({object, ABC, typing.Generic, getattr(typing, "Protocol", object)})
+#: What classes are made of that have nothing of their own.
+PLAIN = frozenset({object, ABC, typing.Generic, getattr(typing, "Protocol", object)})
 
 
 class Known:
@@ -70,7 +71,7 @@ class Known:
         if not all(isinstance(base.__module__, str) and base.__module__.partition(".")[0] in _KNOWN for base in others):
             return False
         # A type that is made of another may be made by calling it.
-        hooks = _HOOKS if set(others) <= _PLAIN else _HOOKS | {"__init__"}
+        hooks = _HOOKS if set(others) <= PLAIN else _HOOKS | {"__init__"}
         return all(type(base) is type and all(vars(base).get(name) is None for name in hooks) for base in own)
 
 

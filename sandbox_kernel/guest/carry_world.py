@@ -50,6 +50,8 @@ class World:
         self.known[id(sys.path)] = ("attribute", "sys.path")
         self.known[id(sys.modules)] = ("attribute", "sys.modules")
         self.known[id(main.__dict__)] = ("vars", "__main__")
+        #: Members of containers that cannot be carried, by id: what is written in their place, and they themselves.
+        self.gone: Dict[int, Tuple[Any, Any]] = {}
         #: Ids of arrays whose memory several arrays see.
         self.shared: Set[int] = set()
 

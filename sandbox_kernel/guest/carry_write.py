@@ -5,13 +5,15 @@ from __future__ import annotations
 import sys
 import threading
 from importlib.machinery import ModuleSpec
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Optional
 
 from .carry_arrays import shared
 from .carry_groups import LARGE_BYTES, Piece, groups
 from .carry_load import NEEDS, tell
+from .carry_members import find
 from .carry_pickle import Careful, Deep, Pickler
 from .carry_world import World, is_definition
+from .session_names import STATE, nearness
 
 #: Calls within calls: as many as any stack has room for.
 FRAMES = 3000
@@ -41,7 +43,14 @@ def write_all(world: World, values: Dict[str, Any]) -> Written:
             lost.update(dict.fromkeys(names, tell(error, "pickling it")))
             return []
 
-    pieces = [piece for name in values for piece in attempt([name])]
+    alone = {name: attempt([name]) for name in values}
+    for name in sorted(lost, key=nearness):  # What a name and a result share is told of by the name.
+        # A shell reads what it finds there, and cannot be told of gaps.
+        found = mend(world, {name: values[name]}, lost) if name != STATE else None
+        if found is not None:
+            alone[name] = [found]
+            del lost[name]
+    pieces = [piece for name in values for piece in alone[name]]
     world.shared = shared(piece.arrays for piece in pieces)
     if world.shared:
         written = [attempt(piece.names) if world.shared & piece.arrays.seen.keys() else [piece] for piece in pieces]
@@ -51,7 +60,7 @@ def write_all(world: World, values: Dict[str, Any]) -> Written:
         kept += group if len(group) == 1 else attempt([name for piece in group for name in piece.names])
     for piece in kept:
         piece.done()
-    kept = drop_needy(kept, lost)
+    kept = drop_needy(world, values, kept, lost)
     definitions = {name for name, value in values.items() if is_definition(value)}
     kept.sort(key=lambda piece: not definitions.intersection(piece.names))
     return Written(kept, lost)
@@ -98,7 +107,7 @@ def _write_with(kind: Any, world: World, values: Dict[str, Any], made: List[Any]
         pickler.dump(values[name])
         piece.sizes[name] = file.tell() + sum(len(item.raw()) for item in pickler.buffers) - before
     piece.data = file.getvalue()
-    for attribute in ("buffers", "needs", "kinds", "by_value", "modules", "arrays"):
+    for attribute in ("buffers", "needs", "kinds", "by_value", "modules", "arrays", "tombstones"):
         setattr(piece, attribute, getattr(pickler, attribute))
     return piece
 
@@ -131,13 +140,42 @@ def _deeply(call: Callable[[], Piece]) -> Piece:
     return made
 
 
-def drop_needy(pieces: List[Piece], lost: Dict[str, str]) -> List[Piece]:
-    """Leave out what needs something that is lost, adding that to ``lost``."""
-    while True:
-        gone = [piece for piece in pieces if piece.needs & lost.keys()]
-        if not gone:
-            return pieces
-        for piece in gone:
-            missing = min(piece.needs & lost.keys())
-            lost.update(dict.fromkeys(piece.names, NEEDS % (missing, lost[missing])))
-        pieces = [piece for piece in pieces if piece not in gone]
+def mend(world: World, values: Dict[str, Any], lost: Dict[str, str]) -> Optional[Piece]:
+    """Write values as one item without those members of containers that cannot be; None if there is no such way.
+
+    ``lost``: names that are not carried, and why.
+    """
+    limit = sys.getrecursionlimit()
+    try:
+        sys.setrecursionlimit(FRAMES)
+        if not find(world, values, lost):
+            return None
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        return None
+    finally:
+        sys.setrecursionlimit(limit)
+    try:
+        return write(world, values)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        return None
+
+
+def drop_needy(world: World, values: Dict[str, Any], pieces: List[Piece], lost: Dict[str, str]) -> List[Piece]:
+    """Leave out what needs something that is lost, adding that to ``lost``; of a container only the member that does."""
+    while any(piece.needs & lost.keys() for piece in pieces):
+        kept = []
+        for piece in pieces:
+            missing = sorted(piece.needs & lost.keys())
+            mended = mend(world, {name: values[name] for name in piece.names}, lost) if missing else piece
+            if mended is None or mended.needs & lost.keys():
+                lost.update(dict.fromkeys(piece.names, NEEDS % (missing[0], lost[missing[0]])))
+                continue
+            if mended is not piece:
+                mended.done()
+            kept.append(mended)
+        pieces = kept
+    return pieces

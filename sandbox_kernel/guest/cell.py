@@ -56,7 +56,7 @@ class CellProcess:
         self._questions.install()
         self._loop: Any = None
         self._shells = Shells(self._main, self.emit, self._evaluate, self._complete)
-        self._state = State(self._main, settings, self.emit, self._shells)
+        self._state = State(self._main, settings, self.emit, self._shells, lambda: self._talk.say("listen"))
         self._comms = Comms(self.emit)
         #: This process goes on after its cell.
         self._lives = bool(settings.get("lasting")) or "carry" in settings

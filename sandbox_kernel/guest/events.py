@@ -173,7 +173,7 @@ class Unloadable:
 
 @record(frozen=True)
 class Told:
-    """What the user's functions of a new life said, and how they failed. Before Ready, at most once."""
+    """What the user's functions of a new life and their programs said, and how they failed. Before Ready, at most once."""
 
     text: str
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Optional, Set, Union
 
 #: Passed on as they are: what is not output.
-_UNCOUNTED = (wire.Names, wire.Unloadable, wire.Told, wire.Page, wire.Expressions, wire.Outline, wire.Seen)
+_UNCOUNTED = (wire.Names, wire.Unloadable, wire.Page, wire.Expressions, wire.Outline, wire.Seen)
 _NOT_FOR_US = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 #: A cell that runs needs the processor itself, and is told something now and then.
 _LESS_OFTEN = 5
@@ -252,6 +252,8 @@ class Keeper:
                     finished = self._course.ended(status, float(cpu_s), lives=self._lives())
                 elif word == "awake":
                     self._emit(wire.Ready("%d.%d.%d" % sys.version_info[:3], " ".join(os.uname()[:4:2])))
+                elif word == "listen":
+                    self._pump.listen()
                 elif word == "event":
                     self._pass_on(wire.load_event(body))
                 elif word == "ask" and self._cell is not None and self._saving_until is None:
@@ -272,7 +274,7 @@ class Keeper:
             # What ended the cell is told also when its output has reached the limit.
             self._pump.flush()
             self._emit(event)
-        elif isinstance(event, (wire.Display, wire.Result, wire.ClearOutput, wire.Error, wire.Comm)):
+        elif isinstance(event, (wire.Display, wire.Result, wire.ClearOutput, wire.Error, wire.Comm, wire.Told)):
             self._pump.show(event)
         elif isinstance(event, _UNCOUNTED) or (self._saving_until and isinstance(event, wire.Part)):
             self._emit(event)

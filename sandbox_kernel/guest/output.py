@@ -30,6 +30,9 @@ REST_S = 0.005
 ROW_S = 0.02
 LOOKS = 3
 
+#: Characters of what functions for a fork say.
+MOST_TOLD = 10_000
+
 _NEVER = float("inf")
 
 
@@ -63,6 +66,8 @@ class Pump:
         self._row_began = 0.0
         self._last_fd = -1
         self.rest_until = 0.0
+        #: What is said while somebody listens; None: nobody does.
+        self._heard: Optional[str] = None
 
     def next_at(self, now: float) -> float:
         """Return when :meth:`go_on` must be called, or the pipes be looked at again."""
@@ -82,6 +87,15 @@ class Pump:
     def begin(self, limit_bytes: int) -> None:
         """Start to count a cell's output against its limit."""
         self._left = self._limit = limit_bytes
+        self._heard = None
+
+    def listen(self) -> None:
+        """From now on keep what is said, no matter by which process, for the next ``Told``."""
+        self.flush()
+        self._heard = ""
+
+    def _hear(self, text: str) -> None:
+        self._heard = ((self._heard or "") + text)[:MOST_TOLD]
 
     def read(self, fd: int) -> Optional[int]:
         """Take what one read of ``fd`` gives. Returns its bytes: 0 at the end, None when it holds nothing now."""
@@ -114,7 +128,9 @@ class Pump:
 
     def _decode(self, fd: int, data: bytes, now: float) -> None:
         text = self._decoders[fd].decode(data, final=not data)
-        if text and self._left > 0:
+        if self._heard is not None:
+            self._hear(text)
+        elif text and self._left > 0:
             self._add(self._names[fd], text, now)
 
     def _take_burst(self) -> None:
@@ -180,7 +196,16 @@ class Pump:
         self.flush()
 
     def show(self, event: wire.Event) -> None:
-        """Send an event that counts as output, after the text that came before it; of updates of widgets few."""
+        """Send an event that counts as output, after the text that came before it; of updates of widgets few.
+
+        While somebody listens only the text of what is displayed is kept; with what was kept goes a ``Told``.
+        """
+        if isinstance(event, wire.Told):
+            self._tell(event)
+            return
+        if self._heard is not None and isinstance(event, wire.Display):
+            self._hear("%s\n" % event.data.get("text/plain", ""))
+            return
         if self._waiting:
             self.flush()
         if self._updates.add(event):
@@ -190,6 +215,12 @@ class Pump:
             return
         self.flush()
         self._count(event)
+
+    def _tell(self, event: wire.Told) -> None:
+        heard, self._heard = self._heard or "", None
+        told = "\n".join([*heard.splitlines(), *event.text.splitlines()])[:MOST_TOLD]
+        if told:
+            self._emit(wire.Told(told))
 
     def _count(self, event: wire.Event) -> None:
         if self._left <= 0:

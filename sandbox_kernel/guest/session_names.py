@@ -24,12 +24,19 @@ MOST_OF_TRACE = 16 << 10
 
 UNDERSCORES = ("_", "__", "___")
 _RESULT = re.compile(r"_(\d+)")
+#: A result, or something in one, among what was lost: ``_7[0]``, ``a member of _``.
+_IN_RESULT = re.compile(r"(a (?:member|key) of )?(?:_(\d+)|_{1,3})(\W.*)?", re.DOTALL)
 _INPUTS = re.compile(r"_i+|_i\d+")
 
 
 def is_result(name: str) -> bool:
     """Say whether a name is one of those that results have."""
     return name in UNDERSCORES or _RESULT.fullmatch(name) is not None
+
+
+def nearness(name: str) -> int:
+    """Return a key that sorts the names of one value by how well they tell of it: variables, ``_7``, then ``_``."""
+    return is_result(name) + (name in UNDERSCORES)
 
 
 def take_results(names: Dict[str, Any], results: Dict[int, Any]) -> List[int]:
@@ -89,9 +96,11 @@ def told(lost: List[List[str]]) -> List[List[str]]:
     """Return what was lost as the user knows it: a result is named once, as that."""
     found = []
     for name, why in lost:
-        number = _RESULT.fullmatch(name)
-        if name not in UNDERSCORES:
-            found.append(["Out[%s]" % number.group(1) if number else name, why])
+        result = _IN_RESULT.fullmatch(name)
+        if result is None:
+            found.append([name, why])
+        elif result.group(2):
+            found.append(["%sOut[%s]%s" % (result.group(1) or "", result.group(2), result.group(3) or ""), why])
     return found
 
 

@@ -21,7 +21,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import importlib
-import io
 import itertools
 import mmap
 import os
@@ -31,6 +30,7 @@ import types
 from . import TYPE_CHECKING, session_names, text, wire
 from .hooks import SESSION
 from .life import Life
+from .output import MOST_TOLD
 from .shell import Shells
 
 if TYPE_CHECKING:
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 #: Bytes of a part in one event: a frame's event must stay far below its limit.
 PIECE_BYTES = 3 << 20
 MOST_NAMES = 1000
-#: Characters of what functions for a fork say.
-MOST_TOLD = 10_000
 #: The name under which they are carried.
 ON_FORK = "_sandbox_on_fork"
 
@@ -49,11 +47,18 @@ class State:
     """The state of the cell's process."""
 
     def __init__(
-        self, main: types.ModuleType, settings: Dict[str, Any], emit: Callable[[wire.Event], None], shells: Shells
+        self,
+        main: types.ModuleType,
+        settings: Dict[str, Any],
+        emit: Callable[[wire.Event], None],
+        shells: Shells,
+        listen: Callable[[], Any],
     ) -> None:
+        """``listen`` has the keeper keep what is said until a ``Told`` is emitted: before a cell it passes on no text."""
         self._main = main
         self._shells = shells
         self._emit = emit
+        self._listen = listen
         self._preload = settings.get("preload", [])
         self._lasting = bool(settings.get("lasting"))
         self._life = Life()
@@ -74,7 +79,9 @@ class State:
         return self._carry is None or self._carry_in(self._carry)
 
     def _carry_in(self, settings: Dict[str, Any]) -> bool:
-        from .carry import Carrier, Part, Unloadable  # Nothing of it is needed where gVisor saves the sandbox.
+        # Nothing of it is needed where gVisor saves the sandbox.
+        from .carry import Carrier, Part, Unloadable
+        from .carry_names import is_lost
 
         store = _PartStore(settings["folder"], settings["out"], self._emit, settings.get("inline", {}))
         self._carrier = Carrier(
@@ -95,7 +102,8 @@ class State:
         self._shells.carried = self._main.__dict__.pop(session_names.STATE, None)
         functions = self._main.__dict__.pop(ON_FORK, None)
         for function in functions if isinstance(functions, list) else ():
-            sys.modules[SESSION].on_fork(function)
+            if not is_lost(function):
+                sys.modules[SESSION].on_fork(function)
         for digest in settings["dropped"]:
             with contextlib.suppress(OSError):
                 os.unlink(os.path.join(settings["out"], digest))
@@ -112,12 +120,9 @@ class State:
             return
         if self._carrier is not None:
             self._carrier.begin_anew()
-        said = io.StringIO()  # Before a cell the keeper passes on no text: importing the state may print some.
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            lines = self._life.begin_anew(session)
-        told = "\n".join([*said.getvalue().splitlines(), *lines])
-        if told:
-            self._emit(wire.Told(text.sendable(told[:MOST_TOLD])))
+        self._listen()  # Not earlier: importing the state may print some.
+        lines = self._life.begin_anew(session)
+        self._emit(wire.Told(text.sendable("\n".join(lines)[:MOST_TOLD])))
 
     def carry_out(self) -> bool:
         """At a cell's end: carry the state out. False: it is not ours to carry."""
