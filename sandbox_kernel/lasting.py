@@ -208,9 +208,8 @@ class LastingSession(GoesBack):
                 waiting, self._next = self._next, None  # It was waited for long enough.
                 self._abandon(waiting)
             return
-        self._told_by = execution.conversation
         task = asyncio.ensure_future(self._settle(execution, execution.conversation))
-        self._settling[task] = execution.conversation
+        self._settling[task] = self._told_by = execution.conversation
         task.add_done_callback(self._settling.pop)
 
     async def _settle(self, execution: Execution, conversation: Conversation) -> None:

@@ -197,7 +197,7 @@ def test_traceback(python: str, tmp_path: Path) -> None:
         ),
         pytest.param("class A:\n  def __repr__(s): return 5\nA()", "TypeError", "__repr__", id="rubbish repr"),
         pytest.param("a\0b", ("SyntaxError", "ValueError"), "null bytes", id="nul"),
-        pytest.param("input('? ')", "EOFError", "cannot ask", id="input"),
+        pytest.param("input('? ')", "EOFError", "nobody can answer", id="input"),
         pytest.param("print(1, sep=5)", "TypeError", "sep must be None or a string, not int", id="print"),
         pytest.param("print(1, to=5)", "TypeError", "print(1, to=5)", id="print to"),
         pytest.param("class A:\n  def __str__(s): return 5\nprint(A())", "TypeError", "print(A())", id="print of broken"),

@@ -180,9 +180,8 @@ class Keeper:
 
     def _wait_s(self, idle_until: float) -> float:
         now = time.monotonic()
-        until = [self._last_write + self._heartbeat_s, self._deadline(), self._pump.next_at(now)]
-        if self._cell is None:
-            until.append(idle_until)
+        idle_until = idle_until if self._cell is None else FOREVER
+        until = [self._last_write + self._heartbeat_s, self._deadline(), self._pump.next_at(now), idle_until]
         if self._mailbox.wait_s is not None:
             until.append(now + self._mailbox.wait_s * (1 if self._cell is None else _LESS_OFTEN))
         return max(0.0, min(until) - now)
