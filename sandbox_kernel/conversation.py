@@ -217,11 +217,14 @@ class Conversation:
         finally:
             self._looks.pop(number, None)
 
-    async def without_trailer(self, wall_s: float, *, delivered: bool, started: bool) -> wire.Finished:
-        """Return how a cell ended whose guest did not say it. Raises SandboxRefused or SandboxLost when that is not known."""
+    async def without_trailer(self, wall_s: float, *, delivered: bool, unsure: bool, started: bool) -> wire.Finished:
+        """Return how a cell ended whose guest did not say it. Raises SandboxRefused or SandboxLost when that is not known.
+
+        ``unsure``: it may have been delivered, unless the sandbox ended by itself without a word.
+        """
         assert self.sandbox is not None
         ending = await self.sandbox.ending()
-        if not delivered:
+        if not delivered and not (unsure and ending.outcome == "lost"):
             raise SandboxRefused(ending.reason)
         if not started or ending.outcome in ("lost", "refused"):
             raise SandboxLost(ending.reason)

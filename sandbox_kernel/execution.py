@@ -14,9 +14,9 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
 from . import outcomes
-from .backends.base import Sandbox
 from .chores import Alarm, Chores
 from .conversation import Conversation
+from .delivery import Delivery
 from .errors import BackendError, SandboxError, SandboxGone, SandboxRefused, as_lost
 from .guest import wire
 from .limits import Limits
@@ -24,8 +24,6 @@ from .telling import Telling, as_input
 
 #: How much later than the guest's, its grace included, our own timer ends a cell.
 GRACE_S = 5.0
-#: How long a guest may take to say that it took the cell before it is reminded.
-REMIND_S = 1.0
 
 
 class Execution:
@@ -67,9 +65,7 @@ class Execution:
         self._chores = Chores()
         self._limit = Alarm()
         self._killed_for: str | None = None
-        #: From here on the sandbox may have the cell.
-        self._sent = False
-        self._delivered = False
+        self._delivery: Delivery | None = None
         self._delivery_error: SandboxError | None = None
         self._telling = Telling(cell)
         #: What is said to the cell: unlike the other chores not over when it starts.
@@ -85,16 +81,17 @@ class Execution:
 
     async def interrupt(self) -> None:
         """Raise KeyboardInterrupt in the cell; end it when it goes on, and at the second time. Before it is delivered it is
-        called off, which costs its sandbox nothing. May be called at any time."""
+        called off, which costs its sandbox nothing; one that was delivered early goes with it. May be called at any time."""
         if self.called_off or self.finished is not None:
             return
-        if not self._sent and not self._killed_for:
+        sent = self._delivery is not None and self._delivery.sent
+        if not sent and not self._killed_for:
             self._interrupted = self.called_off = True
             if self._starting is not None:
                 self._starting.cancel()
             if self.conversation is not None:
                 await self.conversation.hang_up()
-        elif self._interrupted or self._killed_for or not self.cell.grace_s:
+        elif self._interrupted or self._killed_for or not self.cell.grace_s or (self._delivery and self._delivery.waits):
             await self.end()
         else:
             self._interrupted = True
@@ -133,10 +130,7 @@ class Execution:
     async def _tell(self, message: wire.Input | wire.Interrupt) -> None:
         assert self.conversation is not None and self.conversation.sandbox is not None and self._delivering is not None
         await asyncio.wait({self._delivering})
-        try:
-            await self._telling.say(self.conversation.sandbox, message)
-        except SandboxError as error:
-            await self._not_delivered(error)
+        await self._say(self._telling.say, self.conversation.sandbox, message)
 
     async def _kill(self, why: str) -> None:
         if self.finished is not None:  # Its state is being taken.
@@ -200,7 +194,6 @@ class Execution:
             if never_ran and not self.called_off:
                 # The next one is started for this cell, so there is no third.
                 assert self.conversation is not None and self._acquire_again is not None
-                self._sent = self._delivered = False
                 self._problem = self._delivery_error = None
                 self._chores.drop()
                 if await self._start(self._acquire_again(self.conversation)):
@@ -213,7 +206,8 @@ class Execution:
     async def _listen(self) -> AsyncIterator[wire.Event]:
         """Deliver the cell to the sandbox that there is, and yield what it says."""
         assert self.conversation is not None
-        self._delivering = self._chores.begin(self._deliver(self.conversation))
+        self._delivery = Delivery(self.conversation)
+        self._delivering = self._chores.begin(self._deliver(self._delivery))
         self._said = self.conversation.attach(outline=self.cell.outline is not None)
         try:
             async for event in self._said:
@@ -246,13 +240,14 @@ class Execution:
             or not self._delivering.done()
         ):
             return False
-        if not self._sent and conversation.ready.result():
+        assert self._delivery is not None
+        if not self._delivery.sent and conversation.ready.result():
             return True
         if self._problem is not None:  # What kept it from getting ready would keep the next one, too.
             return False
         assert conversation.sandbox is not None
         ending = await conversation.sandbox.ending()
-        return not self._killed_for and (ending.heard_all if self._sent else ending.outcome != "refused")
+        return not self._killed_for and (ending.heard_all if self._delivery.sent else ending.outcome != "refused")
 
     async def _start(self, acquire: Awaitable[Conversation]) -> bool:
         """Get the sandbox; False when we were ended before there was one to listen to."""
@@ -276,29 +271,21 @@ class Execution:
     def _over(self) -> bool:
         return self.called_off or self._killed_for is not None
 
-    async def _deliver(self, conversation: Conversation) -> None:
-        await asyncio.wait({conversation.ready})
-        if self.called_off or not conversation.ready.result() or (conversation.ahead and conversation.ended):
-            return  # Else the end of the events tells why.
-        self.timings.ready_s = self._elapsed()
-        assert conversation.sandbox is not None
+    async def _deliver(self, delivery: Delivery) -> None:
         try:
-            self._sent = True
-            await conversation.sandbox.deliver(wire.dump(self.cell))
-            self._delivered = True
-            self._chores.begin(self._remind(conversation.sandbox))
+            if await delivery.bring(self.cell, lambda: self._over, self._on_ready):
+                self._chores.begin(self._say(delivery.remind))
         except SandboxGone as error:
-            self._sent = False
+            delivery.sent = False
             self._delivery_error = error
-            await conversation.kill()
+            if self.conversation is not None:
+                await self.conversation.kill()
         except SandboxError as error:
             await self._not_delivered(error)
 
-    async def _remind(self, sandbox: Sandbox) -> None:
+    async def _say(self, say: Callable[..., Awaitable[None]], *what: object) -> None:
         try:
-            while True:
-                await asyncio.sleep(REMIND_S)
-                await sandbox.remind()
+            await say(*what)
         except SandboxError as error:
             await self._not_delivered(error)
 
@@ -308,13 +295,19 @@ class Execution:
 
     def _as_known(self, error: SandboxError) -> SandboxError:
         """Return what an error means now: a refusal says that nothing was run, which a delivered cell may have been."""
-        return as_lost(error) if self._delivered and isinstance(error, BackendError) else error
+        it = self._delivery
+        return as_lost(error) if it and (it.arrived or it.unsure) and isinstance(error, BackendError) else error
+
+    def _on_ready(self) -> None:
+        self.timings.ready_s = self.timings.ready_s or self._elapsed()
 
     def _on_started(self) -> None:
         if self.timings.started_s is not None:  # Said again by the cell, which would like more time.
             return
         self.timings.started_s = self._elapsed()
-        self._delivered = True  # Whoever delivers may not have heard it yet, and need not.
+        self._on_ready()
+        assert self._delivery is not None
+        self._delivery.arrived = True  # Whoever delivers may not have heard it yet, and need not.
         self._limit.clear()
         self._chores.drop()
         self._arm_limit()
@@ -346,4 +339,7 @@ class Execution:
             said = f"The sandbox was not ready within {self._limits.start_s:g} s. {what}".rstrip()
             raise self._as_known(SandboxRefused(said, "Runner.start_timeout_s sets how long to wait."))
         started = self.timings.started_s is not None
-        return await self.conversation.without_trailer(wall_s, delivered=self._delivered, started=started)
+        assert self._delivery is not None
+        return await self.conversation.without_trailer(
+            wall_s, delivered=self._delivery.arrived, unsure=self._delivery.unsure, started=started
+        )

@@ -31,6 +31,8 @@ class _NoState:
 
     frames = 0
     restored = False
+    early = False
+    has_run = True
 
     async def save(self, folder: Path) -> Snapshot:
         raise StateNotSaved("This one cannot be saved.", alive=True)

@@ -28,6 +28,8 @@ class PlayingSandbox:
     """
 
     frames = 0
+    early = False
+    has_run = True
 
     def __init__(self, request: Request, state: list[str], backend: PlayingBackend) -> None:
         self.request = request

@@ -301,6 +301,37 @@ def test_modules_that_the_user_patches(session: Session, module: str, name: str,
     session.good("assert a == [1] and len(big) == 100_000 and type(thing) is Thing")
 
 
+@pytest.mark.parametrize("imported", ["", "import logging, typing, decimal, uuid, pathlib, urllib.parse"])
+def test_files_that_are_named_as_pythons_modules(session: Session, imported: str) -> None:
+    """What saves the state takes Python's own modules, whatever lies beside the notebook; the cells have their own."""
+    session.good(
+        "import os, sys\n"
+        "for name in ('logging', 'typing', 'decimal', 'uuid', 'pathlib', 'datetime', 'platform', 'inspect'):\n"
+        "    open(name + '.py', 'w').write('mine = __name__')\nos.mkdir('urllib')\n"
+        "for name in ('__init__', 'parse'): open('urllib/' + name + '.py', 'w').write('mine = __name__')\n"
+        f"class Thing: pass\nthing, add = Thing(), lambda n: n + 1\n{imported}\n"
+        + ("assert logging.mine == sys.modules['logging'].mine == 'logging' != urllib.parse.mine" if imported else "")
+    )
+    session.good("assert type(thing) is Thing and add(1) == 2" + (" and uuid.mine == 'uuid'" if imported else ""))
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "sys.path[:] = []",
+        "sys.path = ['/nowhere']",
+        "sys.meta_path.clear()",
+        "sys.path_hooks.clear()",
+        "sys.modules['uuid'] = 5",
+    ],
+)
+def test_a_cell_that_spoils_how_modules_are_found(session: Session, harm: str) -> None:
+    """What saves the state is found all the same, in this cell and after it; what the cell set it finds as it was."""
+    session.good(f"import sys\nclass Thing: pass\nthing = Thing()\n{harm}")
+    session.good("assert type(thing) is Thing\nb = [1]")
+    session.good("assert type(thing) is Thing and b == [1]")
+
+
 def test_warnings_made_errors(session: Session) -> None:
     """A user who makes warnings errors does not lose what is deprecated to be pickled, and the filter stays."""
     result = session.good("import warnings, threading, itertools\nwarnings.simplefilter('error')\nx = enumerate('ab')")

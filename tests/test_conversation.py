@@ -24,6 +24,8 @@ class Restored(ScriptedSandbox):
     """One that comes from an image, after so many frames."""
 
     restored = True
+    early = False
+    has_run = True
 
     def __init__(self, *steps: object, frames: int = 0) -> None:
         super().__init__(*steps)  # type: ignore[arg-type]

@@ -12,9 +12,11 @@ import pytest
 from fakes import DELIVERED, HANG, ChildBackend, ScriptedBackend, ScriptedSandbox, Until, a_cell
 
 from sandbox_kernel import conversation as conversation_module
+from sandbox_kernel import delivery
 from sandbox_kernel import execution as execution_module
 from sandbox_kernel.backends.base import Backend, Ending, Request, Sandbox
 from sandbox_kernel.conversation import Conversation
+from sandbox_kernel.delivery import Delivery
 from sandbox_kernel.errors import (
     BackendError,
     BackendUnavailable,
@@ -343,7 +345,7 @@ async def test_a_backend_that_never_answers_is_given_up() -> None:
 
 async def test_a_cell_that_is_not_taken_is_reminded_of(monkeypatch: pytest.MonkeyPatch) -> None:
     """A guest that does not say Started is reminded, again and again, and never gets its cell twice."""
-    monkeypatch.setattr(execution_module, "REMIND_S", 0.001)
+    monkeypatch.setattr(delivery, "REMIND_S", 0.001)
     sandbox = ScriptedSandbox(READY, Until(lambda it: it.reminded >= 3), wire.Started(1), OK)
     assert await play(sandbox) == [OK]
     assert len(sandbox.delivered) == 1
@@ -352,7 +354,7 @@ async def test_a_cell_that_is_not_taken_is_reminded_of(monkeypatch: pytest.Monke
 
 async def test_reminders_end_when_the_cell_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody is reminded of a cell that runs."""
-    monkeypatch.setattr(execution_module, "REMIND_S", 0)
+    monkeypatch.setattr(delivery, "REMIND_S", 0)
     counts: list[int] = []
 
     async def look(sandbox: ScriptedSandbox) -> None:
@@ -440,7 +442,7 @@ async def test_a_failed_delivery_is_told_when_the_sandbox_ends() -> None:
 
 async def delivered_and_then(monkeypatch: pytest.MonkeyPatch, *script: Any, error: Exception | None) -> None:
     """Play a script in which reminding raises ``error``."""
-    monkeypatch.setattr(execution_module, "REMIND_S", 0.001)
+    monkeypatch.setattr(delivery, "REMIND_S", 0.001)
     sandbox = ScriptedSandbox(*script)
 
     async def remind() -> None:
@@ -479,6 +481,98 @@ async def test_a_cancellation_counts_more_than_a_refusal() -> None:
     task = asyncio.ensure_future(run())
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+# -- early deliveries ---------------------------------------------------------------------------------------------------
+
+
+def early_sandbox(*steps: Any, has_run: bool = True, ending: Ending | None = None) -> ScriptedSandbox:
+    """Return a sandbox that can have its cell before it is ready."""
+    made = ScriptedSandbox(*steps, ending=ending)
+    made.early, made.has_run = True, has_run
+    return made
+
+
+async def test_a_cell_is_there_before_its_sandbox() -> None:
+    """Where it can be, the cell is delivered while its sandbox is being made: once, and nobody is reminded of it."""
+    sandbox = early_sandbox(DELIVERED, READY, wire.Started(1), HELLO, OK)
+    assert await play(sandbox) == [HELLO, OK]
+    assert (len(sandbox.delivered), sandbox.reminded) == (1, 0)
+
+
+async def test_a_cell_that_lay_there_and_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A guest that is ready and does not begin is reminded soon, before it is ready never."""
+    monkeypatch.setattr(delivery, "EARLY_S", 0)
+    monkeypatch.setattr(delivery, "REMIND_S", 3600)
+    sandbox = early_sandbox(DELIVERED, asyncio_turns, READY, Until(lambda it: it.reminded > 0), wire.Started(1), OK)
+    assert await play(sandbox) == [OK]
+    assert (len(sandbox.delivered), sandbox.reminded) == (1, 1)
+
+
+async def asyncio_turns(sandbox: ScriptedSandbox) -> None:
+    """Let everybody else run, who has reminded nobody then."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert sandbox.reminded == 0
+
+
+ENDED, VANISHED = Ending("error", "It ended with 1."), Ending("lost", "It is gone.")
+
+
+@pytest.mark.parametrize(
+    ("has_run", "ending", "error"),
+    [
+        pytest.param(False, VANISHED, SandboxRefused, id="it never ran"),
+        pytest.param(True, ENDED, SandboxRefused, id="it ended by itself without a word"),
+        pytest.param(True, VANISHED, SandboxLost, id="it ran, and nobody heard it"),
+    ],
+)
+async def test_a_cell_whose_sandbox_never_got_ready(has_run: bool, ending: Ending, error: type[Exception]) -> None:
+    """It was not run, as long as that is certain; else it is not known."""
+    with pytest.raises(error, match=ending.reason):
+        await play(early_sandbox(DELIVERED, has_run=has_run, ending=ending))
+
+
+@pytest.mark.parametrize(("has_run", "error"), [(False, SandboxRefused), (True, SandboxLost)])
+async def test_a_cell_whose_sandbox_is_not_ready_in_time(has_run: bool, error: type[Exception]) -> None:
+    """The start timeout tells the same."""
+    with pytest.raises(error, match="not ready within"):
+        await play(early_sandbox(DELIVERED, HANG, has_run=has_run), start_s=0.01)
+
+
+async def test_a_cell_that_cannot_be_delivered_early() -> None:
+    """Nobody waits for a sandbox that will have no cell, and what is wrong is told."""
+    sandbox = early_sandbox(HANG, has_run=False)
+    sandbox.delivery_error = SandboxRefused("There is no room.")
+    with pytest.raises(SandboxRefused, match="There is no room"):
+        await play(sandbox)
+    assert sandbox.killed
+
+
+async def test_an_interrupt_of_a_cell_that_lies_there() -> None:
+    """It cannot be taken back, so its sandbox is ended at once, and nothing is said to a cell that has not begun."""
+    reached = asyncio.Event()
+    sandbox = early_sandbox(DELIVERED, lambda _: reached.set(), HANG)
+    execution = execution_on(ScriptedBackend(sandbox))
+    execution.cell = wire.replace(execution.cell, grace_s=3600.0)
+    task = asyncio.ensure_future(events_of(execution))
+    await reached.wait()
+    await execution.interrupt()
+    assert [without_times(event) for event in await task] == INTERRUPTED
+    assert (len(sandbox.delivered), execution.called_off) == (1, False)
+
+
+async def test_a_sandbox_that_was_started_ahead_is_not_early() -> None:
+    """It may have ended while it waited: its cell goes when it is known to be ready, so that another may have the cell."""
+    sandbox = early_sandbox(READY, DELIVERED, wire.Started(1), OK)
+    conversation = Conversation(ScriptedBackend(sandbox), REQUEST)
+    conversation.ahead = True
+    await conversation.open()
+    seen: list[bool] = []
+    brought = Delivery(conversation)
+    assert await brought.bring(wire.Cell(1, "pass"), lambda: False, lambda: seen.append(brought.sent))
+    assert seen == [False] and brought.arrived and not brought.unsure
+    await conversation.close()
 
 
 # -- interrupts --------------------------------------------------------------------------------------------------------

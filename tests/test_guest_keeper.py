@@ -79,6 +79,24 @@ def test_directory_mailbox(tmp_path: Path) -> None:
         assert said.shown == ["42"] and guest.said.of(wire.Started) == [wire.Started(5)]
 
 
+def test_a_cell_that_lay_there_before_the_guest(tmp_path: Path) -> None:
+    """It is taken when the guest is ready, and its time begins then."""
+    (tmp_path / "0.json").write_bytes(wire.dump(wire.Cell(5, "6 * 7")))
+    with Guest(tmp_path, mailbox=str(tmp_path)) as guest:
+        assert guest.rest().shown == ["42"]
+    assert [type(event) for event in guest.said[:2]] == [wire.Ready, wire.Started]
+
+
+def test_a_cell_that_lay_there_before_a_state_that_cannot_be_loaded(tmp_path: Path) -> None:
+    """It is not begun: whoever would begin it has not the state that it needs."""
+    (tmp_path / "0.json").write_bytes(wire.dump(wire.Cell(5, "6 * 7")))
+    carry = {"head": ["0" * 64, 1], "anew": False, "session": "a", "folder": str(tmp_path), "out": "wire", "cap_bytes": None}
+    settings = {**carry, "advice": "", "save_s": 60.0, "dropped": []}
+    with Guest(tmp_path, mailbox=str(tmp_path), carry=settings) as guest:
+        guest.rest()
+    assert guest.said.of(wire.Unloadable) and not guest.said.of(wire.Ready) and not guest.said.of(wire.Started)
+
+
 def test_idle(tmp_path: Path) -> None:
     """Without a cell the guest leaves after its time."""
     with Guest(tmp_path, idle_s=0.05) as guest:

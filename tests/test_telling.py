@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from fakes import HANG, ChildBackend, ScriptedBackend, ScriptedSandbox, Until, a_cell
 
-from sandbox_kernel import execution as execution_module
-from sandbox_kernel import outcomes, telling
+from sandbox_kernel import delivery, outcomes, telling
 from sandbox_kernel.backends.base import Request
 from sandbox_kernel.conversation import Conversation
 from sandbox_kernel.errors import ConfigurationError, SandboxLost, SandboxRefused
@@ -161,7 +160,7 @@ async def test_an_interrupt_that_cannot_be_delivered_is_told() -> None:
 async def test_a_guest_is_reminded_until_it_has_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is said to a cell is delivered once, and reminded of until the guest says that it has it."""
     monkeypatch.setattr(telling, "REMIND_S", 0.001)
-    monkeypatch.setattr(execution_module, "REMIND_S", 3600.0)
+    monkeypatch.setattr(delivery, "REMIND_S", 3600.0)
     counts: list[int] = []
 
     async def look(sandbox: ScriptedSandbox) -> None:

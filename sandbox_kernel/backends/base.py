@@ -25,11 +25,15 @@ class Sandbox(Protocol):
     Attributes:
         frames: The number of the first frame it will send.
         restored: The guest comes from an image: it says Ready only when it has been woken.
+        early: A message may be delivered before the guest's Ready. It takes it after that.
+        has_run: Its guest may have said something.
         pid: Of the process on this machine below which all of it is. None: it is elsewhere, or has not begun.
     """
 
     frames: int
     restored: bool
+    early: bool
+    has_run: bool
 
     @property
     def pid(self) -> int | None: ...
@@ -40,7 +44,7 @@ class Sandbox(Protocol):
         """
 
     async def deliver(self, message: bytes) -> None:
-        """Put a message into the mailbox. Called once per message, after the guest's Ready or to wake it."""
+        """Put a message into the mailbox. Called once per message, after the guest's Ready, or to wake it, or early."""
 
     async def remind(self) -> None:
         """Called about every second while the guest has not taken its message. Must not deliver it twice."""

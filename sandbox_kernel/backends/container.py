@@ -62,6 +62,8 @@ class LocalSandbox:
         self._closed = closed
         self._image = request.snapshot.folder if request.snapshot is not None and request.mode != "carry" else None
         self.restored = self._image is not None
+        self.early = False
+        self.has_run = True
         if request.snapshot is not None:
             self.frames = request.snapshot.frames
         self._mounts: Sequence[oci.Mount] = ()

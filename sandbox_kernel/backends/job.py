@@ -48,6 +48,8 @@ class JobSandbox:
 
     frames = 0
     restored = False
+    #: What is in the mailbox before the kubelet makes the pod is there when the guest looks first.
+    early = True
     pid: int | None = None
 
     def __init__(
@@ -242,8 +244,9 @@ class JobSandbox:
                 await self._cluster.patch("configmaps", f"{self.name}-mail", configmaps.more_mail(number, message))
         except ApiError as error:
             raise translated(error, f"delivering the cell to {self.name}", self._cluster.host) from error
-        with contextlib.suppress(BackendError):  # It is delivered; the next reminder is not far.
-            await self.remind()
+        if self.has_run:  # Else it is mounted with all the rest.
+            with contextlib.suppress(BackendError):  # It is delivered; the next reminder is not far.
+                await self.remind()
 
     async def remind(self) -> None:
         """See :class:`.base.Sandbox`. Changes an annotation, at which the kubelet mounts what is new."""

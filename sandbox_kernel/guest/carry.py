@@ -20,21 +20,22 @@ What differs from a session in one process:
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import gc
 import os
 import types
 import warnings
-from typing import Any, Callable, Dict, Iterator, List, Optional, Set
 
-from . import carry_load
+from . import TYPE_CHECKING, carry_load, finding
 from .carry_files import Files, parts
 from .carry_head import Unloadable, unpack
 from .carry_modules import Modules
 from .carry_names import Tombstone, set_remedy
 from .carry_parts import Part, Parts
 from .carry_process import ProcessState
-from .carry_save import Saving
+from .records import record
+
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, Iterator, List, Optional, Set
 
 __all__ = ["Carrier", "Lost", "Part", "Saved", "Store", "Unloadable"]
 
@@ -56,7 +57,7 @@ class Store:
         raise NotImplementedError
 
 
-@dataclasses.dataclass
+@record()
 class Lost:
     """A name (or a path such as ``d['db']``, or ``file PATH``) that was not carried, and why, in one sentence."""
 
@@ -64,7 +65,7 @@ class Lost:
     why: str
 
 
-@dataclasses.dataclass
+@record()
 class Saved:
     """What was saved. ``parts`` are all that the snapshot needs, head and reused ones included."""
 
@@ -114,6 +115,7 @@ class Carrier:
         self._before = dict(self._main.__dict__)
         self._files.begin()
         self._process.begin()
+        finding.note()
 
     def load(self, head: Part) -> List[Lost]:
         """Fill the namespace from a snapshot; return what could not be made again and was there before.
@@ -167,7 +169,10 @@ class Carrier:
     def save(self) -> Saved:
         """Write out everything that differs from the beginning. Raises what the store raises."""
         process = self._process.dump()
-        saving = Saving(self._main, self._parts, self._modules, self._before, self._loaded, self._cap_bytes, self._advice)
+        # All that only this needs. The settings were read before: those of what is imported now are nobody's.
+        saving = finding.ours("carry_save").Saving(
+            self._main, self._parts, self._modules, self._before, self._loaded, self._cap_bytes, self._advice
+        )
         with warnings.catch_warnings(), _uncollected():
             warnings.simplefilter("ignore")
             saving.write_names()

@@ -10,9 +10,19 @@ from __future__ import annotations
 import mmap
 import os
 import stat
-from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from . import text
+from . import TYPE_CHECKING, text
+
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, List, Optional, Tuple
+
+    #: What is carried of a file, or a pack: JSON.
+    Entry = Dict[str, Any]
+    #: Equal while a file is unchanged.
+    Mark = Tuple[int, ...]
+    Put = Callable[[memoryview], Any]
+    #: What could not be carried: what it is ("file data.csv"), and one sentence.
+    Lost = List[Tuple[str, str]]
 
 #: Up to this a file shares a part with others.
 SMALL_BYTES = 64 << 10
@@ -22,14 +32,6 @@ LOOSE_BYTES = 128 << 10
 #: From this on a file is mapped, not read: its bytes need not be in memory twice. The price: should a process that the cell
 #: left behind truncate it meanwhile, the bus error ends this one.
 MAP_BYTES = 8 << 20
-
-#: What is carried of a file, or a pack: JSON.
-Entry = Dict[str, Any]
-#: Equal while a file is unchanged.
-Mark = Tuple[int, ...]
-Put = Callable[[memoryview], Any]
-#: What could not be carried: what it is ("file data.csv"), and one sentence.
-Lost = List[Tuple[str, str]]
 
 
 def mark_of(status: os.stat_result) -> Mark:

@@ -11,10 +11,14 @@ import enum
 import marshal
 import sys
 import types
-import typing
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
-_Namespace = Dict[str, Any]
+from . import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+
+    _Namespace = Dict[str, Any]
+
 
 #: Made with the class; what else it has is set afterwards.
 _WITH_CLASS = ("__module__", "__qualname__", "__slots__", "__orig_bases__")
@@ -164,7 +168,11 @@ class _Muted:
         ordered = types.new_class("_", (object,)).__mro__ if not bases else _order(bases)
         owner = next((base for base in ordered if "__init_subclass__" in vars(base)), object)
         users = owner.__module__ == "__main__" or not hasattr(sys.modules.get(owner.__module__), owner.__name__)
-        self._owner: Optional[type] = None if owner in (object, typing.Generic) or (only_users and not users) else owner
+        self._owner: Optional[type] = (
+            None
+            if owner in (object, getattr(sys.modules.get("typing"), "Generic", object)) or (only_users and not users)
+            else owner
+        )
         self._hidden: Any = None
 
     def __enter__(self) -> None:

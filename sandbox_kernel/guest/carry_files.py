@@ -14,10 +14,15 @@ import os
 import stat
 import sys
 import time
-from typing import Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
-from . import text
-from .carry_contents import Contents, Entry, Lost, Mark, Put, entry_of, mark_of, told
+from . import TYPE_CHECKING, text
+from .carry_contents import Contents, entry_of, mark_of, told
+from .records import record
+
+if TYPE_CHECKING:
+    from typing import Callable, Dict, List, Optional, Set, Tuple
+
+    from .carry_contents import Entry, Lost, Mark, Put
 
 #: What a walk finds at most.
 MOST_ENTRIES = 50_000
@@ -32,7 +37,8 @@ _ODD = {
 }
 
 
-class _Found(NamedTuple):
+@record(frozen=True)
+class _Found:
     """What a walk found: by path relative to the home, parents first."""
 
     status: Dict[str, os.stat_result]

@@ -8,8 +8,12 @@ import sys
 from json import dumps as dump_json
 from json import loads as load_json
 from pickle import dumps, loads
-from typing import Any, Dict
 from zlib import compress, decompress
+
+from . import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, Dict
 
 MAGIC = b"sandbox-kernel state\n"
 FORMAT = 1

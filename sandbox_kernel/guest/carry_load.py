@@ -14,9 +14,12 @@ import sys
 import threading
 import types
 import weakref
-from typing import Any, Callable, Dict, Iterable, List, Optional, Set
 
+from . import TYPE_CHECKING
 from . import carry_define as define
+
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, Iterable, List, Optional, Set
 
 #: Why a value was not carried that needs one of another name.
 NEEDS = "it needs '%s', which was not carried: %s"

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Dict, List, Optional
 
-_Values = Dict[str, Any]
+from . import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, Dict, List, Optional
+
+    _Values = Dict[str, Any]
 
 
 def read_logging(logging: Any) -> _Values:

@@ -13,7 +13,11 @@ import sys
 import threading
 from importlib.machinery import ModuleSpec, SourceFileLoader, SourcelessFileLoader
 from types import ModuleType
-from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
+
+from . import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 
 _plain: Any = object.__getattribute__
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, List, NoReturn, Tuple
+from . import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, List, NoReturn, Tuple
 
 
 class NotCarried(NameError):

@@ -2,22 +2,49 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+import collections
 
+from . import TYPE_CHECKING
 from .carry_head import Unloadable
 
+if TYPE_CHECKING:
+    from typing import Any, Dict, List, Optional, Tuple
+
+try:  # What hashlib has beside OpenSSL, which takes longer to load than to hash what most states are.
+    from _sha2 import sha256  # type: ignore[import-not-found]
+except ImportError:
+    try:
+        from _sha256 import sha256  # type: ignore[import-not-found] # before 3.12
+    except ImportError:
+        from hashlib import sha256
+
+#: From this on it is worth loading OpenSSL, which is several times as fast.
+MANY_BYTES = 1 << 20
 #: Below this a part is verified although the store says that the host did.
 VERIFY_BYTES = 1 << 20
 #: From this on it is worth comparing memory before hashing it.
 COMPARE_BYTES = 64 << 10
 
 
-class Part(NamedTuple):
+class Part(collections.namedtuple("Part", "digest size")):  # noqa: PYI024 - that one needs typing
     """Some bytes, named by their sha256 as hex digits."""
+
+    __slots__ = ()
 
     digest: str
     size: int
+
+
+def digest_of(data: Any) -> str:
+    """Return the sha256 of some bytes as hex digits."""
+    if len(data) >= MANY_BYTES:
+        try:  # Not hashlib: a cell may put something else into that.
+            import _hashlib
+
+            return str(_hashlib.openssl_sha256(data).hexdigest())
+        except (ImportError, ValueError):
+            pass
+    return str(sha256(data).hexdigest())
 
 
 class Parts:
@@ -38,7 +65,7 @@ class Parts:
         except OSError as error:
             raise Unloadable("A part of the saved state cannot be read: %s." % (error.strerror or error)) from error
         trusted = part == self.held.get(part.digest) or (part.size > VERIFY_BYTES and getattr(self._store, "trusted", False))
-        if len(data) != part.size or not (trusted or sha256(data).hexdigest() == part.digest):
+        if len(data) != part.size or not (trusted or digest_of(data) == part.digest):
             raise Unloadable("A part of the saved state is not what was saved: it was changed or cut short.")
         self.held[part.digest] = part
         return data
@@ -61,7 +88,7 @@ class Parts:
             known = self._places.get((address, len(data)))
             if known is not None and self._is_still(known, address):
                 return known
-        return Part(sha256(data).hexdigest(), len(data))
+        return Part(digest_of(data), len(data))
 
     def _is_still(self, part: Part, address: int) -> bool:
         memory = self._memory

@@ -17,15 +17,18 @@ import linecache
 import os
 import sys
 import time
-from typing import Any, Callable, Dict, FrozenSet, List, Optional, Tuple
 
+from . import TYPE_CHECKING
 from .carry_settings import Settings
 from .carry_warnings import Filters, Watch
 
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, FrozenSet, List, Optional, Tuple
+
+    _Values = Dict[str, Any]
+
 #: Sources of earlier cells, in characters; older ones are left out first.
 MOST_SOURCE = 2_000_000
-
-_Values = Dict[str, Any]
 
 
 class ProcessState:

@@ -25,12 +25,16 @@ import io
 import pickle
 import sys
 import warnings
-from typing import Any, Callable, Dict, FrozenSet, List, Optional, Set, Tuple
 
+from . import TYPE_CHECKING, finding
 from .carry_logging import read_logging, write_logging
 from .carry_warnings import Watch, unseen
 
-_Values = Dict[str, Any]
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, FrozenSet, List, Optional, Set, Tuple
+
+    _Values = Dict[str, Any]
+
 _RANDOM = {"random", "numpy.random"}
 #: Their settings are of a context, not of the process: what was applied in a task is unknown outside.
 _CONTEXTUAL = {"numpy", "decimal"}
@@ -156,7 +160,7 @@ def _namespace() -> Dict[str, Any]:
 def _dumps(value: Any) -> bytes:
     """Also functions that a cell defined, where there is cloudpickle."""
     try:
-        cloudpickle: Any = importlib.import_module(".cloudpickle", __package__)
+        cloudpickle: Any = finding.ours("cloudpickle")
     except ImportError:
         return pickle.dumps(value)
     names = _namespace()

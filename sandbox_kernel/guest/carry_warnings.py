@@ -11,12 +11,16 @@ import re
 import sys
 import types
 import warnings
-from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
+from . import TYPE_CHECKING
 from .hooks import ImportWatch
 
-#: A filter as plain values: action, message, module and name of the class, module, line.
-_Plain = Tuple[str, Any, Tuple[str, str], Any, int]
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, List, Optional, Set, Tuple
+
+    #: A filter as plain values: action, message, module and name of the class, module, line.
+    _Plain = Tuple[str, Any, Tuple[str, str], Any, int]
+
 
 #: Let no warning be heard.
 _SILENT = ("ignore", None, Warning, None, 0)

@@ -67,8 +67,8 @@ class Keeper:
         self._files = files.Folder(".")
         self._poll = select.poll()
         self._calm_poll = select.poll()  # The same without the pipes.
-        self._heard = 0
-        self._reaped = False
+        self._heard, self._reaped = 0, False
+        self._awake = False  # Until it has its state a directory is not looked at: a cell that lies there has not begun.
 
     # -- life
 
@@ -150,7 +150,7 @@ class Keeper:
             poll = self._calm_poll if time.monotonic() < self._pump.rest_until else self._poll
             ready = {fd for fd, _ in poll.poll(self._wait_s(idle_until) * 1000)}
             finished = None
-            if self._mailbox.fd is None or self._mailbox.fd in ready:
+            if self._mailbox.fd in ready or (self._mailbox.fd is None and self._awake):
                 finished = self._read_mailbox()
             if self._mailbox.closed or (self._cell is None and time.monotonic() >= idle_until):
                 return
@@ -251,6 +251,7 @@ class Keeper:
                     finished = self._course.ended(status, float(cpu_s), lives=self._lives())
                 elif word == "awake":
                     self._emit(wire.Ready("%d.%d.%d" % sys.version_info[:3], " ".join(os.uname()[:4:2])))
+                    self._awake, finished = True, self._read_mailbox() if self._mailbox.fd is None else None
                 elif word == "listen":
                     self._pump.listen()
                 elif word == "event":

@@ -1,0 +1,63 @@
+"""Modules of ours that are imported when code of the user has run: found as they were before it did.
+
+The user may have files that are named as modules of Python, may have imported those, and may have changed how any module is
+found. What saves the state must not take them for Python's own; and to import all of it before the first cell, which may
+never need it, kept people waiting.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+from . import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Any, Dict, Iterable, List
+
+_WAYS = ("path", "meta_path", "path_hooks")
+_before: Dict[str, List[Any]] = {}
+_PACKAGES = ("site-packages", "dist-packages")
+
+
+def note() -> None:
+    """Note how modules are found now, without the working directory, where files of the user are."""
+    _before.update({way: list(getattr(sys, way)) for way in _WAYS})
+    _before["path"] = [entry for entry in sys.path if entry]
+
+
+def ours(name: str) -> ModuleType:
+    """Import a module of this package, and what it needs."""
+    whole = "%s.%s" % (__package__, name)
+    if whole in sys.modules or not _before:
+        return importlib.import_module(whole)
+    theirs = {name: sys.modules.pop(name) for name in _shadows(list(sys.modules))}
+    found = {way: getattr(sys, way) for way in _WAYS}
+    try:
+        for way, entries in _before.items():
+            setattr(sys, way, list(entries))
+        return importlib.import_module(whole)
+    finally:
+        for way, entries in found.items():
+            setattr(sys, way, entries)
+        sys.modules.update(theirs)
+
+
+def _shadows(names: Iterable[Any]) -> List[str]:
+    """Return which of the modules, those in them too, have the name of one of Python's and are none of its own."""
+    known: Any = getattr(sys, "stdlib_module_names", ())  # From 3.10 on.
+    theirs = {name for name in names if type(name) is str and name in known and not _is_pythons(sys.modules[name])}
+    return [name for name in names if type(name) is str and name.partition(".")[0] in theirs]
+
+
+def _is_pythons(module: Any) -> bool:
+    try:
+        origin = module.__spec__.origin
+        library = os.path.join(os.path.dirname(os.__file__), "")
+        return origin in ("built-in", "frozen") or (
+            origin.startswith(library) and not any(part in origin for part in _PACKAGES)
+        )
+    except Exception:  # It may be anything at all.
+        return False
