@@ -10,7 +10,7 @@ import os
 import traceback
 from typing import Callable, Iterator, List, Optional
 
-from . import text, wire
+from . import offline, text, wire
 
 _HERE = os.path.dirname(__file__)
 
@@ -36,7 +36,13 @@ def event_of(error: BaseException, lines: List[str]) -> wire.Error:
     except BaseException:
         value = ""
     missing = getattr(error, "filename", None) if isinstance(error, FileNotFoundError) else None
-    return wire.Error(kind, value, lines, text.cut(missing) if isinstance(missing, str) else None)
+    try:
+        advice = offline.hint(error)
+    except BaseException:
+        advice = None
+    return wire.Error(
+        kind, value, [*lines, advice] if advice else lines, text.cut(missing) if isinstance(missing, str) else None
+    )
 
 
 #: What a shell shows of an exit, as IPython does.
