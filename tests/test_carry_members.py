@@ -15,6 +15,7 @@ def session(tmp_path: Path) -> Session:
     return Session(Runner(tmp_path))
 
 
+LATE = "class Late:\n    def __init__(self): self.a = 1\n    def __setstate__(self, state): 1 / 0\n"
 MADE = """
 import sqlite3, threading
 held = threading.Lock()
@@ -39,6 +40,12 @@ def steps():
         ("x = {('a', 1): steps(), 'l': [0]}", "x[('a', 1)]", "x['l'] == [0]"),
         # Something else opened it: it is left out as a whole.
         ("import collections\nx = [1, collections.deque([steps()])]", "x[1]", "x[0] == 1"),
+        # It fails as it is loaded.
+        (
+            LATE + "x = {'late': Late(), 'n': [1]}; x['n'].append(x)",
+            "x['late']",
+            "x['n'][1] is x",
+        ),
         ("import functools\nx = [1, functools.partial(next, steps())]", "x[1]", "x[0] == 1"),
         ("x = [lambda a=steps(): a, 2]", "x[0]", "x[1] == 2"),
         ("class E(dict): pass\nx = [E(a=steps()), 2]", "x[0]", "x[1] == 2"),
@@ -114,6 +121,27 @@ x, y = {Same(), 1}, [Same(), 1]
     ).why
     assert told.keys() == {"held", "x", "y[0]"}
     assert "NotCarried: y[0] (Same) was" in session.cell("y.index(1)").error
+
+
+@pytest.mark.parametrize("harm", ["os._exit(3)", "raise SystemExit", "1 / 0"])
+def test_members_that_cannot_be_loaded(session: Session, harm: str) -> None:
+    """Of several that would fail in the next sandbox each is told, in names that share, and the others are there."""
+    told = session.good(
+        f"""
+        import os
+        class Ends:
+            def __init__(self): self.a = 1
+            def __setstate__(self, state):
+                if self is not None: {harm}
+        class Fine:
+            def __setstate__(self, state): self.a = 2
+            def __getstate__(self): return {{"a": 1}}
+        rows = [Ends(), Fine(), 3]
+        x = {{"rows": rows, "pair": (Ends(), rows)}}
+        """
+    ).why
+    assert told.keys() == {"rows[0]", "x['pair'][0]"}
+    session.good("assert rows[1].a == 2 and rows[2] == 3 and x['rows'] is rows is x['pair'][1]")
 
 
 def test_typed_places_are_left_as_they_are(session: Session) -> None:

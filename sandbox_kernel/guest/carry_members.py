@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copyreg
 import pickle
+from collections import deque
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from .carry_load import NEEDS, tell
@@ -125,29 +126,43 @@ def find(world: World, values: Mapping[str, Any], lost: Mapping[str, str]) -> bo
     """
     trying = _Trying(world, set(values))
     _look_through(world, values, trying.found)
-    bad = _bad(world, trying, lost)
-    places = [trying.found[key] for key in bad]
-    if len(bad) > MOST_MEMBERS or any(place.within is None for place in places):
+    return leave_out(world, [(trying.found[key], why) for key, why in _bad(world, trying, lost).items()])
+
+
+def leave_out(world: World, bad: List[Tuple[Place, str]]) -> bool:
+    """Put members into ``world.gone``; False: there are none, or what holds them has to be lost as a whole."""
+    if len(bad) > MOST_MEMBERS or any(place.within is None for place, _ in bad):
         return False
-    if any(place.hashed and not _by_identity(type(place.value)) for place in places):
+    if any(place.hashed and not _by_identity(type(place.value)) for place, _ in bad):
         return False  # Whoever asks whether an equal one is there would be told that it is not.
-    for (key, why), place in zip(bad.items(), places):
+    for place, why in bad:
         kind = Member if _by_identity(type(place.value)) else Tombstone
-        world.gone.setdefault(key, (kind(place.path(), kind_of(place.value), why), place.value))
+        world.gone.setdefault(id(place.value), (kind(place.path(), kind_of(place.value), why), place.value))
     return bool(bad)
 
 
+def own_ways(world: World, values: Mapping[str, Any]) -> List[Place]:
+    """Return those members of containers that are made again in ways of their own, by which that may fail."""
+    found: Dict[int, Place] = {}
+    _look_through(world, values, found)
+    return [
+        place
+        for place in found.values()
+        if id(place.value) not in world.gone and not (type(place.value) in _OPENED or _is_plain(type(place.value)))
+    ]
+
+
 def _look_through(world: World, values: Mapping[str, Any], found: Dict[int, Place]) -> None:
-    # A name is a better place to tell of than a result that shows the same.
-    stack = [Place(values[name], "name", name, None, False) for name in sorted(values, key=nearness, reverse=True)]
-    while stack:
-        place = stack.pop()
+    # The shortest path is that to tell of; and of a name rather than of a result that shows the same.
+    rest = deque(Place(values[name], "name", name, None, False) for name in sorted(values, key=nearness))
+    while rest:
+        place = rest.popleft()
         key = id(place.value)
         before = found.get(key)
         if key in world.known or (before is not None and before.hashed >= place.hashed):
             continue
         found[key] = place if before is None else before._replace(hashed=True)
-        stack += reversed(list(_inside(place)))
+        rest.extend(_inside(place))
 
 
 def _inside(place: Place) -> Iterator[Place]:
