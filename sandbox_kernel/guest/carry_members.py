@@ -13,6 +13,7 @@ from __future__ import annotations
 import copyreg
 import pickle
 from collections import deque
+from time import monotonic
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from .carry_load import NEEDS, tell
@@ -22,6 +23,8 @@ from .carry_trial import PLAIN
 from .carry_world import World, by_reference
 from .session_names import nearness
 
+#: For all searches while one state is written: whoever waits for that gives up at some time, and then all of it is lost.
+PATIENCE_S = 15.0
 #: With more of them than this a value is lost as a whole: that is better told in one line.
 MOST_MEMBERS = 1000
 #: Of one key in a path, and of a path.
@@ -31,6 +34,7 @@ MOST_OF_PATH = 100
 _ATOMS = frozenset(
     {type(None), type(Ellipsis), type(NotImplemented), bool, int, float, complex, str, bytes, bytearray, range}
 )
+_NOTHING: Set[int] = set()
 _KEYS = (str, int, float, bool, bytes, type(None), tuple)
 #: What is looked through and is written without any code of its own.
 _OPENED = frozenset({dict, list, tuple, set, frozenset})
@@ -148,7 +152,7 @@ def own_ways(world: World, values: Mapping[str, Any]) -> List[Place]:
     return [
         place
         for place in found.values()
-        if id(place.value) not in world.gone and not (type(place.value) in _OPENED or _is_plain(type(place.value)))
+        if id(place.value) not in world.gone and not (type(place.value) in _OPENED or _is_plain(world, type(place.value)))
     ]
 
 
@@ -157,22 +161,36 @@ def _look_through(world: World, values: Mapping[str, Any], found: Dict[int, Plac
     rest = deque(Place(values[name], "name", name, None, False) for name in sorted(values, key=nearness))
     while rest:
         place = rest.popleft()
+        _keep_to(world)
         key = id(place.value)
         before = found.get(key)
         if key in world.known or (before is not None and before.hashed >= place.hashed):
             continue
         found[key] = place if before is None else before._replace(hashed=True)
-        rest.extend(_inside(place))
+        rest.extend(_inside(world, place))
 
 
-def _inside(place: Place) -> Iterator[Place]:
-    for value, step, key, hashed in _members(place.value, place.hashed):
+def _inside(world: World, place: Place) -> Iterator[Place]:
+    for value, step, key, hashed in _members(world, place.value, place.hashed):
         if type(value) not in _ATOMS:
             yield Place(value, step, key, place, hashed)
 
 
-def _members(value: Any, hashed: bool) -> Iterator[Tuple[Any, str, Any, bool]]:
+def _keep_to(world: World) -> None:
+    now = monotonic()
+    world.search_until = world.search_until or now + PATIENCE_S
+    if now > world.search_until:
+        raise TimeoutError
+
+
+def _members(world: World, value: Any, hashed: bool) -> Iterator[Tuple[Any, str, Any, bool]]:
     kind = type(value)
+    if (
+        kind in _OPENED
+        and _ATOMS.issuperset(map(type, value))
+        and (kind is not dict or _ATOMS.issuperset(map(type, value.values())))
+    ):
+        return  # Most, and quickly seen.
     if kind is dict:
         for key, item in list(value.items()):
             yield key, "key", None, True
@@ -183,14 +201,21 @@ def _members(value: Any, hashed: bool) -> Iterator[Tuple[Any, str, Any, bool]]:
     elif kind in (set, frozenset):
         for item in list(value):
             yield item, "member", None, True
-    elif _is_plain(kind):
+    elif _is_plain(world, kind):
         hashed = hashed and not _by_identity(kind)
         for name, item in list(object.__getattribute__(value, "__dict__").items()):
             yield item, "attribute", name, hashed
 
 
-def _is_plain(kind: Any) -> bool:
+def _is_plain(world: World, kind: Any) -> bool:
     """Say whether objects of a class of the cells are made again by nothing but filling their ``__dict__``."""
+    known = world.plain.get(kind)
+    if known is None:
+        known = world.plain[kind] = _look_at(kind)
+    return known
+
+
+def _look_at(kind: Any) -> bool:
     if type(kind).__module__ not in ("builtins", "abc") or kind in copyreg.dispatch_table or not kind.__dictoffset__:
         return False
     own = [base for base in kind.__mro__ if base not in PLAIN]
@@ -211,13 +236,21 @@ def _bad(world: World, trying: _Trying, lost: Mapping[str, str]) -> Dict[int, st
     """Return why what was found cannot be written, by id, of what cannot."""
     bad = {key: facts(stone)[2] for key, (stone, _) in world.gone.items()}
     touching: List[Tuple[int, Set[int]]] = []
+    plain: Dict[type, Optional[str]] = {}
     for key, place in trying.found.items():
-        if key not in bad and type(place.value) not in _OPENED:
+        kind = type(place.value)
+        if key in bad or kind in _OPENED:
+            continue
+        why, touched = plain.get(kind), _NOTHING
+        if kind not in plain:
+            _keep_to(world)
             why, touched = trying.attempt(place.value, lost)
-            if why is not None:
-                bad[key] = why
-            elif touched and not _is_plain(type(place.value)):
-                touching.append((key, touched))
+            if _is_plain(world, kind):  # What they hold was found, so it is one and the same with all of them.
+                plain[kind], touched = why, _NOTHING
+        if why is not None:
+            bad[key] = why
+        elif touched:
+            touching.append((key, touched))
     more = True
     while more:  # What is not opened and holds what is bad is bad, too.
         found = [(key, touched & bad.keys()) for key, touched in touching if key not in bad]
