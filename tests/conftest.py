@@ -161,6 +161,14 @@ class TestCluster:
         ]
 
 
+def start_host(code: str, *words: str) -> subprocess.Popen[str]:
+    """Start a program with these arguments; return it when it has printed ``here``: that is where it is to be killed."""
+    host = subprocess.Popen([sys.executable, "-c", code, *words], stdout=subprocess.PIPE, text=True)
+    assert host.stdout is not None
+    assert host.stdout.readline() == "here\n"
+    return host
+
+
 def kill_host(host: subprocess.Popen[str], *, with_supervisor: bool) -> None:
     """SIGKILL a host; ``with_supervisor``: and the program that outlives it, as when its machine goes."""
     host.send_signal(signal.SIGSTOP)
@@ -175,6 +183,14 @@ def kill_host(host: subprocess.Popen[str], *, with_supervisor: bool) -> None:
     host.wait()
     if with_supervisor and places.live().exists():
         supervisor.sweep(str(places.live()))  # As the next supervisor of this user does.
+
+
+def check_killed_host(cluster: TestCluster, code: str, *words: str, with_supervisor: bool = True) -> None:
+    """Start a host as :func:`start_host` does, kill it, and see that of what it has on the cluster nothing is left."""
+    host = start_host(code, *words)
+    assert cluster.objects("jobs")
+    kill_host(host, with_supervisor=with_supervisor)
+    wait_until(lambda: not cluster.objects(), lambda: f"gone: {cluster.objects()}", 120)
 
 
 def _kubectl(*words: str, stdin: str | None = None) -> str:
@@ -255,6 +271,14 @@ def install_kernel(options: list[str], prefix: Path) -> str:
     command = [sys.executable, "-m", "sandbox_kernel.cli", "install", f"--backend={backend}", f"--prefix={prefix}"]
     subprocess.run([*command, *options[1:]], check=True, capture_output=True, timeout=60)
     return f"sandbox-{backend}"
+
+
+def add_options(kernel_name: str, prefix: Path, *options: str) -> None:
+    """Give a kernel that is installed below ``prefix`` more settings, as on its command line."""
+    spec = Path(jupyter_path(prefix)) / "kernels" / kernel_name / "kernel.json"
+    values = json.loads(spec.read_text())
+    values["argv"] += options
+    spec.write_text(json.dumps(values))
 
 
 def jupyter_path(prefix: Path) -> str:

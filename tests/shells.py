@@ -33,7 +33,8 @@ def environment(shell: str, folder: Path) -> dict[str, str]:
 def run_cells(shell: str, folder: Path, cells: Sequence[str], python: str = sys.executable, **fields: Any) -> list[Said]:
     """Run cells one after another in one process, as in a notebook; return what was said of each."""
     said: list[Said] = []
-    with Guest(folder, python, environment(shell, folder), lasting=True) as guest:
+    settings = fields.pop("settings", {})
+    with Guest(folder, python, environment(shell, folder), lasting=True, **settings) as guest:
         for number, code in enumerate(cells, 1):
             values = {"number": number, "count": number, "name": f"Cell In[{number}]", "notebook": True, **fields}
             guest._until = time.monotonic() + PATIENCE_S

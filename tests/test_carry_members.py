@@ -15,6 +15,7 @@ def session(tmp_path: Path) -> Session:
     return Session(Runner(tmp_path))
 
 
+LATE = "class Late:\n    def __init__(self): self.a = 1\n    def __setstate__(self, state): 1 / 0\n"
 MADE = """
 import sqlite3, threading
 held = threading.Lock()
@@ -39,6 +40,12 @@ def steps():
         ("x = {('a', 1): steps(), 'l': [0]}", "x[('a', 1)]", "x['l'] == [0]"),
         # Something else opened it: it is left out as a whole.
         ("import collections\nx = [1, collections.deque([steps()])]", "x[1]", "x[0] == 1"),
+        # It fails as it is loaded.
+        (
+            LATE + "x = {'late': Late(), 'n': [1]}; x['n'].append(x)",
+            "x['late']",
+            "x['n'][1] is x",
+        ),
         ("import functools\nx = [1, functools.partial(next, steps())]", "x[1]", "x[0] == 1"),
         ("x = [lambda a=steps(): a, 2]", "x[0]", "x[1] == 2"),
         ("class E(dict): pass\nx = [E(a=steps()), 2]", "x[0]", "x[1] == 2"),
@@ -116,6 +123,27 @@ x, y = {Same(), 1}, [Same(), 1]
     assert "NotCarried: y[0] (Same) was" in session.cell("y.index(1)").error
 
 
+@pytest.mark.parametrize("harm", ["os._exit(3)", "raise SystemExit", "1 / 0"])
+def test_members_that_cannot_be_loaded(session: Session, harm: str) -> None:
+    """Of several that would fail in the next sandbox each is told, in names that share, and the others are there."""
+    told = session.good(
+        f"""
+        import os
+        class Ends:
+            def __init__(self): self.a = 1
+            def __setstate__(self, state):
+                if self is not None: {harm}
+        class Fine:
+            def __setstate__(self, state): self.a = 2
+            def __getstate__(self): return {{"a": 1}}
+        rows = [Ends(), Fine(), 3]
+        x = {{"rows": rows, "pair": (Ends(), rows)}}
+        """
+    ).why
+    assert told.keys() == {"rows[0]", "x['pair'][0]"}
+    session.good("assert rows[1].a == 2 and rows[2] == 3 and x['rows'] is rows is x['pair'][1]")
+
+
 def test_typed_places_are_left_as_they_are(session: Session) -> None:
     """Nothing is put into an array or a frame in the place of a value: what holds it is lost as a whole."""
     pytest.importorskip("pandas")
@@ -131,10 +159,19 @@ def test_very_many_gaps(session: Session) -> None:
     """A container in which more is lost than anybody would read is lost as a whole; large ones are looked through at all."""
     told = session.good(
         "x = [(i for i in 'a') for _ in range(1500)]\n"
-        "y = [{'row': i, 'list': [i]} for i in range(100_000)]\ny[77_777]['lost'] = (i for i in 'a')"
+        "y = [{'row': i, 'list': [i]} for i in range(20_000)]\ny[7_777]['lost'] = (i for i in 'a')"
     ).why
-    assert told.keys() == {"x", "y[77777]['lost']"}
-    session.good("assert len(y) == 100_000 and y[77_777]['row'] == 77_777 and y[99_999]['list'] == [99_999]")
+    assert told.keys() == {"x", "y[7777]['lost']"}
+    session.good("assert len(y) == 20_000 and y[7_777]['row'] == 7_777 and y[19_999]['list'] == [19_999]")
+
+
+def test_a_search_that_takes_too_long(session: Session) -> None:
+    """What cannot be looked through in time is lost as a whole, as it was; the rest is saved."""
+    told = session.good(
+        "x, y = [1, (i for i in 'a')], [2]", before="from _sandbox_guest import carry_members\ncarry_members.PATIENCE_S = -1"
+    ).why
+    assert told.keys() == {"x"} and "generator" in told["x"]
+    session.good("assert y == [2]")
 
 
 def test_paths_are_bounded(session: Session) -> None:

@@ -297,3 +297,29 @@ def test_errors_of_newer_pythons(code: str, told: list[str], tmp_path: Path) -> 
         pytest.skip(f"Python {newest} has neither groups nor notes")
     said = run(tmp_path, code, PYTHONS[newest])
     assert all(words in "\n".join(said.error.traceback) for words in told)
+
+
+OUT = "import socket\nno_name = socket.gaierror(socket.EAI_NONAME, 'Name or service not known')\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "hinted"),
+    [
+        ("raise no_name", True),
+        ("try:\n    raise no_name\nexcept OSError as error:\n    raise ValueError('wrapped') from error", True),
+        ("try:\n    raise no_name\nexcept OSError:\n    1 / 0", True),
+        ("try:\n    raise no_name\nexcept OSError:\n    raise ValueError('another') from None", False),
+        ("raise socket.gaierror(socket.EAI_SERVICE, 'wrong use')", False),
+        ("raise OSError(101, 'Network is unreachable')", True),
+        ("raise OSError(-2, 'no name')", False),
+        ("raise ConnectionRefusedError(111, 'refused')", False),
+        ("error = ValueError()\nerror.__cause__ = error\nraise error", False),
+        ("class Odd(OSError):\n    errno = property(lambda self: 1 / 0)\nraise Odd", False),
+    ],
+)
+def test_where_there_is_no_network_it_is_said(code: str, hinted: bool, tmp_path: Path) -> None:
+    """An error that comes of a name or a way that is not there ends in the host's sentence, where the host has one."""
+    for settings in ({"offline": "There is none."}, {}):
+        [error] = run(tmp_path, OUT + code, settings=settings).of(wire.Error)
+        assert (error.traceback[-1] == "There is none.") == (hinted and bool(settings))
+        assert error.name in error.traceback[-1 - (hinted and bool(settings))]

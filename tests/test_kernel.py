@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import kernel_manager, wait_until
+from conftest import add_options, kernel_manager, wait_until
 from ipykernel.iostream import IOPubThread
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_core.utils import ensure_event_loop
@@ -134,10 +133,7 @@ def test_state_without_history(notebook: Notebook) -> None:
 
 def test_a_carried_notebook(kernel_name: str, tmp_path: Path) -> None:
     """With state carry the words are the same."""
-    spec = tmp_path / "share" / "jupyter" / "kernels" / kernel_name / "kernel.json"
-    values = json.loads(spec.read_text())
-    values["argv"].append("--Runner.state=carry")
-    spec.write_text(json.dumps(values))
+    add_options(kernel_name, tmp_path, "--Runner.state=carry")
     notebook = Notebook(kernel_name)
     try:
         notebook.run("x = 6 * 7; x")
@@ -151,10 +147,7 @@ def test_a_carried_notebook(kernel_name: str, tmp_path: Path) -> None:
 
 def test_a_timeout_is_an_error_reply(kernel_name: str, tmp_path: Path) -> None:
     """A cell over the kernel's time limit ends as CellTimeout that names limit and setting, its output kept."""
-    spec = tmp_path / "share" / "jupyter" / "kernels" / kernel_name / "kernel.json"
-    values = json.loads(spec.read_text())
-    values["argv"].append("--Runner.timeout_s=1")
-    spec.write_text(json.dumps(values))
+    add_options(kernel_name, tmp_path, "--Runner.timeout_s=1")
     notebook = Notebook(kernel_name)
     try:
         messages, reply = notebook.run("print('before')\nwhile True: pass")
@@ -331,12 +324,42 @@ def test_a_file_beside_the_notebook_is_explained(kernel_name: str, tmp_path: Pat
         notebook.close()
 
 
+@pytest.mark.parametrize("options", ["local"], indirect=True)
+@pytest.mark.parametrize("how", ["%pip install", "!pip install", "!python -m pip download"])
+def test_packages_that_cannot_be_fetched_are_explained(notebook: Notebook, how: str) -> None:
+    """pip gives up at its first attempt, and one line tells where packages come from; what is there is no trouble."""
+    messages, reply = notebook.run(f"{how} not-there-at-all")
+    said = "".join(content["text"] for kind, content in messages if kind == "stream")
+    assert reply["status"] == "ok" and "Retrying" not in said
+    assert said.count("A sandbox has no network. Packages come from the environment that the kernel is installed in") == 1
+    assert "no network" not in str(notebook.run(f"{how} --help")[0])
+
+
+@pytest.mark.parametrize("options", ["local"], indirect=True)
+@pytest.mark.parametrize(
+    ("code", "hinted"),
+    [
+        ("import urllib.request; urllib.request.urlopen('https://pypi.org')", True),
+        ("import requests; requests.get('https://pypi.org')", True),
+        ("import socket; socket.create_connection(('192.0.2.1', 80), 5)", True),
+        ("import asyncio; await asyncio.open_connection('pypi.org', 443)", True),
+        ("import socket; socket.create_connection(('localhost', 9), 5)", False),
+        ("raise TimeoutError", False),
+    ],
+    ids=["urllib", "requests", "an address", "asyncio", "its own", "time"],
+)
+def test_a_network_that_is_not_there_is_explained(notebook: Notebook, code: str, hinted: bool) -> None:
+    """An error that comes of a name or an address out there ends in one line that names the settings."""
+    reply = notebook.run(code)[1]
+    assert reply["status"] == "error"
+    traceback = reply["traceback"]
+    assert ("A sandbox has no network" in traceback[-1] and "LocalBackend.mounts" in traceback[-1]) == hinted
+    assert "".join(traceback).count("A sandbox has no network") == hinted
+
+
 def test_sigkill_of_the_kernel_leaves_nothing(kernel_name: str, tmp_path: Path) -> None:
     """A kernel killed in the middle of a cell leaves nothing: at once locally, after its deadlines on a cluster."""
-    spec = tmp_path / "share" / "jupyter" / "kernels" / kernel_name / "kernel.json"
-    values = json.loads(spec.read_text())
-    values["argv"] += ["--Runner.timeout_s=3", "--Runner.start_timeout_s=10"]
-    spec.write_text(json.dumps(values))
+    add_options(kernel_name, tmp_path, "--Runner.timeout_s=3", "--Runner.start_timeout_s=10")
     notebook = Notebook(kernel_name)
     started = threading.Event()
 

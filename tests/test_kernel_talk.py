@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import add_options
 from jupyter_core.utils import ensure_event_loop
 from test_kernel import Message, Notebook
 
@@ -34,10 +34,7 @@ def started(kernel_name: str, tmp_path: Path) -> Iterator[Callable[..., Notebook
     made: list[Notebook] = []
 
     def start(*options: str) -> Notebook:
-        spec = tmp_path / "share" / "jupyter" / "kernels" / kernel_name / "kernel.json"
-        values = json.loads(spec.read_text())
-        values["argv"] += options
-        spec.write_text(json.dumps(values))
+        add_options(kernel_name, tmp_path, *options)
         made.append(Notebook(kernel_name))
         return made[-1]
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from conftest import IMAGE, TestCluster, kill_host, wait_until
+from conftest import IMAGE, TestCluster, check_killed_host, wait_until
 from test_backend_contract import finished, run, text_of
 
 from sandbox_kernel import settings
@@ -167,21 +166,23 @@ async def test_a_log_that_is_cut_is_followed_again(cluster: TestCluster, remote:
     assert cuts == 2
 
 
+HOST = """
+import asyncio, sys
+from sandbox_kernel import settings
+from sandbox_kernel.runner import Runner
+
+async def main():
+    session = Runner(config=settings.from_options(sys.argv[1:])).open_session()
+    async for event in session.run("print(1, flush=True)\\nwhile True: pass", timeout_s=2.0):
+        print("here", flush=True)
+
+asyncio.run(main())
+"""
+
+
 async def test_a_host_that_is_killed_leaves_nothing(cluster: TestCluster) -> None:
     """Should the host be killed in the middle of a cell, the deadlines remove Job, pod and ConfigMaps."""
-    code = (
-        "import asyncio, sys\nfrom sandbox_kernel import settings\nfrom sandbox_kernel.runner import Runner\n"
-        "async def main():\n    runner = Runner(config=settings.from_options(sys.argv[1:]))\n"
-        "    async for event in runner.open_session().run('print(1, flush=True)\\nwhile True: pass', timeout_s=2.0):\n"
-        "        print('started', flush=True)\nasyncio.run(main())"
-    )
-    options = [*cluster.options(), "--Runner.start_timeout_s=30"]
-    host = subprocess.Popen([sys.executable, "-c", code, *options], stdout=subprocess.PIPE, text=True)
-    assert host.stdout is not None
-    assert host.stdout.readline() == "started\n"
-    kill_host(host, with_supervisor=True)
-    assert cluster.objects("jobs")
-    wait_until(lambda: not cluster.objects(), "the guest's timer and the TTL removed all", 90)
+    check_killed_host(cluster, HOST, *cluster.options(), "--Runner.start_timeout_s=30")
 
 
 async def test_the_guest_program_is_shared_and_goes_with_its_last_job(cluster: TestCluster, remote: Runner) -> None:

@@ -6,15 +6,13 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import TestCluster, kernel_manager, kill_host, wait_until
+from conftest import TestCluster, check_killed_host, install_kernel, jupyter_path, kernel_manager, wait_until
 from jupyter_core.utils import ensure_event_loop
 
 from sandbox_kernel import settings
@@ -237,12 +235,7 @@ asyncio.run(main())
 async def test_a_host_that_is_killed_leaves_no_standby(cluster: TestCluster, with_supervisor: bool, idle_s: int) -> None:
     """What waits is deleted by the supervisor; without one it leaves after its idle limit."""
     options = [*cluster.options(), "--Runner.start_timeout_s=15", "--Runner.standby=1", f"--Runner.standby_idle_s={idle_s}"]
-    host = subprocess.Popen([sys.executable, "-c", HOST, *options], stdout=subprocess.PIPE, text=True)
-    assert host.stdout is not None
-    assert host.stdout.readline() == "here\n"
-    assert cluster.objects("jobs")
-    kill_host(host, with_supervisor=with_supervisor)
-    wait_until(lambda: not cluster.objects(), lambda: f"gone: {cluster.objects()}", 120)
+    check_killed_host(cluster, HOST, *options, with_supervisor=with_supervisor)
 
 
 @pytest.mark.parametrize("end", ["shutdown", "restart", "terminate"])
@@ -250,10 +243,8 @@ def test_a_kernel_has_a_standby_and_leaves_none(
     cluster: TestCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
     """A kernel that was started has a sandbox that waits before any cell came; however it ends in order, that goes, too."""
-    command = [sys.executable, "-m", "sandbox_kernel.cli", "install", "--backend=kubernetes", f"--prefix={tmp_path}"]
-    subprocess.run([*command, *cluster.options()[1:]], check=True, capture_output=True, timeout=60)
-    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share" / "jupyter"))
-    manager = kernel_manager("sandbox-kubernetes")
+    monkeypatch.setenv("JUPYTER_PATH", jupyter_path(tmp_path))
+    manager = kernel_manager(install_kernel(cluster.options(), tmp_path))
     manager.start_kernel(stderr=-3)
     client = manager.client()
     client.start_channels()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import TestCluster, _kubectl, kill_host, wait_until
+from conftest import TestCluster, _kubectl, check_killed_host, wait_until
 
 from sandbox_kernel import settings
 from sandbox_kernel.backends.job import JobSandbox
@@ -427,13 +427,7 @@ asyncio.run(main())
 @pytest.mark.parametrize("when", ["in a cell", "between two cells", "before the ConfigMaps are made"])
 async def test_a_host_that_is_killed_leaves_nothing(when: str, cluster: TestCluster) -> None:
     """Whenever the host is killed, the deadlines of its Jobs remove them, their pods and the ConfigMaps that bring state."""
-    options = [*cluster.options(), "--Runner.start_timeout_s=20"]
-    host = subprocess.Popen([sys.executable, "-c", HOST, when, *options], stdout=subprocess.PIPE, text=True)
-    assert host.stdout is not None
-    assert host.stdout.readline() == "here\n"
-    kill_host(host, with_supervisor=True)
-    assert cluster.objects("jobs")
-    wait_until(lambda: not cluster.objects(), lambda: f"gone: {cluster.objects()}", 120)
+    check_killed_host(cluster, HOST, when, *cluster.options(), "--Runner.start_timeout_s=20")
 
 
 # -- on a workspace ----------------------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ GUEST_SETTINGS = {
     "idle_s": 60.0,
     "rlimits": {"NPROC": 50, "NOFILE": 1024, "FSIZE": 104857600, "CORE": 0},
     "memory_mib": 512,
+    "offline": manifests.OFFLINE,
 }
 LABELS = {"app.kubernetes.io/managed-by": "sandbox-kernel", "sandbox-kernel/session": "0a1b2c3d4e"}
 
@@ -80,6 +81,7 @@ JOB: Object = {
                             {"name": "HOME", "value": "/home/sandbox"},
                             {"name": "PYTHONDONTWRITEBYTECODE", "value": "1"},
                             {"name": "MPLBACKEND", "value": "agg"},
+                            {"name": "PIP_RETRIES", "value": "0"},
                         ],
                         "resources": {
                             "requests": {"cpu": "100m", "memory": "256Mi", "ephemeral-storage": "64Mi"},
@@ -155,6 +157,7 @@ def test_the_job_with_every_setting() -> None:
         {"name": "HOME", "value": "/home/sandbox"},
         {"name": "PYTHONDONTWRITEBYTECODE", "value": "1"},
         {"name": "MPLBACKEND", "value": "svg"},
+        {"name": "PIP_RETRIES", "value": "0"},
         {"name": "TOKEN_FREE", "value": "1"},
     ]
     container["resources"]["requests"].update(cpu="50m", memory="128Mi")

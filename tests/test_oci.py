@@ -119,6 +119,7 @@ def test_the_environment_is_all_there_is(monkeypatch: pytest.MonkeyPatch) -> Non
         "LANG": "de_DE.UTF-8",
         "PYTHONDONTWRITEBYTECODE": "1",
         "MPLBACKEND": "agg",
+        "PIP_RETRIES": "0",
         "MINE": "1",
     }
     assert oci.environment("/venv/bin/python", {"MINE": "1", "LANG": "de_DE.UTF-8"}) == expected

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import add_options
 from test_kernel import Notebook
 
 from sandbox_kernel import policy
@@ -49,10 +49,7 @@ def test_a_kernel_shows_what_its_settings_let_through(
 ) -> None:
     """The setting in a kernelspec decides what becomes of the HTML of a cell."""
     from_options(more)
-    spec = tmp_path / "share" / "jupyter" / "kernels" / kernel_name / "kernel.json"
-    values = json.loads(spec.read_text())
-    values["argv"] += more
-    spec.write_text(json.dumps(values))
+    add_options(kernel_name, tmp_path, *more)
     notebook = Notebook(kernel_name)
     try:
         messages, _ = notebook.run(CODE)

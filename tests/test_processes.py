@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from conftest import kill_host, wait_until
+from conftest import kill_host, start_host, wait_until
 
 from sandbox_kernel.errors import BackendUnavailable
 from sandbox_kernel.processes import WILL_BYTES, Processes
@@ -30,10 +28,7 @@ asyncio.run(main())
 def test_what_was_bequeathed_last_runs_when_the_host_is_killed(tmp_path: Path) -> None:
     """After a SIGKILL of the host its last will is done once, in the environment that it named."""
     said = tmp_path / "said"
-    host = subprocess.Popen([sys.executable, "-c", HOST, str(said)], stdout=subprocess.PIPE, text=True)
-    assert host.stdout is not None
-    assert host.stdout.readline() == "here\n"
-    kill_host(host, with_supervisor=False)
+    kill_host(start_host(HOST, str(said)), with_supervisor=False)
     wait_until(lambda: said.exists() and said.read_text().endswith("\n"), "the will is done")
     assert said.read_text() == "heir b\n"
 

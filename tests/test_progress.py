@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import add_options
 from test_kernel import Notebook
 
 from sandbox_kernel import iopub, progress, runtime
@@ -129,10 +130,7 @@ def slow_notebook(kernel_name: str, tmp_path: Path, gvisor: runtime.Runtime) -> 
     slow = tmp_path / "runsc"
     slow.write_text(f'#!/bin/sh\ncase " $* " in *" run "*|*" restore "*) sleep 5;; esac\nexec "{gvisor.path}" "$@"\n')
     slow.chmod(0o755)
-    spec = tmp_path / "share" / "jupyter" / "kernels" / kernel_name / "kernel.json"
-    text = spec.read_text()
-    spec.write_text(text.replace('"{connection_file}"', f'"{{connection_file}}", "--LocalBackend.runsc={slow}"'))
-    assert spec.read_text() != text
+    add_options(kernel_name, tmp_path, f"--LocalBackend.runsc={slow}")
     made = Notebook(kernel_name)
     yield made
     made.close()

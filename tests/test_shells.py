@@ -341,3 +341,12 @@ def test_other_pythons(version: str, name: str, tmp_path: Path) -> None:
         cells, run_cells("plain", tmp_path, [c for c, _ in cells], OTHERS[version]), strict=True
     ):
         assert expected is None or words(said) == expected, code
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_packages_that_are_not_fetched_are_explained(shell: str, tmp_path: Path) -> None:
+    """After a pip that could not install the host's sentence is said, once, however pip was called; else it is not."""
+    cells = ["%pip install ./not-there", "!pip install ./not-there", "!pip --version", "!true pip install", "!false"]
+    settings = {"offline": "There is none."}
+    said = [each.out + each.err for each in run_cells(shell, tmp_path, cells, settings=settings)]
+    assert [text.count("There is none.") for text in said] == [1, 1, 0, 0, 0]

@@ -9,13 +9,13 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import start_host
 
 from sandbox_kernel import runtime
 from sandbox_kernel.backends.blank import Blank
@@ -244,12 +244,12 @@ async def main():
         real = LocalSandbox._ask
         async def ask(sandbox, command, timeout_s):
             if command[0] == "checkpoint":
-                print("saving", flush=True)
+                print("here", flush=True)
             await real(sandbox, command, timeout_s)
         LocalSandbox._ask = ask
         await session.run("import os; y = os.urandom(100_000_000)")
         if sys.argv[1] == "carry":
-            print("saving", flush=True)
+            print("here", flush=True)
         await session.run("import time; time.sleep(600)")
 
 asyncio.run(main())
@@ -260,9 +260,7 @@ asyncio.run(main())
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["SIGKILL", "SIGTERM"])
 def test_a_host_that_is_killed_while_it_saves(state: str, number: int) -> None:
     """Whatever ends the host in the middle of a save: no process, mount or directory is left, the image's included."""
-    command = [sys.executable, "-c", HOST, state]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as host:
-        assert host.stdout is not None and host.stdout.readline() == "saving\n"
+    with start_host(HOST, state) as host:
         host.send_signal(number)
         assert host.wait(60) == -number
     # The check after each test does the rest.

@@ -229,6 +229,20 @@ async def test_a_session_says_what_it_did_not_carry() -> None:
         assert len(session.notices) == 2
 
 
+async def test_a_session_carries_the_rest_of_a_container() -> None:
+    """What of a dictionary can be carried is there in the next run, and what cannot is told by where it was."""
+    async with a_session("carry") as session:
+        await session.run("import sqlite3; d = {'db': sqlite3.connect(':memory:'), 'n': 1}")
+        ((name, why),) = await session.not_carried()
+        assert name == "d['db']" and "sqlite3.Connection" in why
+        assert await value(session, "d['n'], len(d)") == "(1, 2)"
+        result = await session.run("d['db'].execute('select 1')")
+        assert result.error is not None and result.error.name == "NotCarried"
+        assert result.error.value.startswith("d['db'] (sqlite3.Connection) was not carried into this cell: ")
+        await session.run("d['db'] = 'made again'")
+        assert await session.not_carried() == []
+
+
 async def test_a_session_is_a_context() -> None:
     """A session closes at the end of its `with`; the executor goes on."""
     async with SandboxExecutor("local", state="carry") as executor:

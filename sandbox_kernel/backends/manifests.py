@@ -27,6 +27,11 @@ from .oci import GUEST, HOME, PARTS, SAVE_S, UID, carry_settings, guest_args, ha
 CONTAINER = "cell"
 MAILBOX = "/mailbox"
 GUEST_ARCHIVE = f"{GUEST}/{GUEST_FILE}"
+#: What is told to code that reaches nobody. Whether there is a network at all only the cluster knows.
+OFFLINE = (
+    "Where the NetworkPolicy deny-all of sandbox-kernel's deploy/base holds, a sandbox has no network. Packages come from the"
+    " image, KubernetesBackend.image."
+)
 #: Changing it makes the kubelet look at the pod, and mount a ConfigMap that has appeared: 0.1 s instead of 45 to 90.
 TOUCH_ANNOTATION = "sandbox-kernel/touch"
 #: For cells without a timeout: nothing runs for ever on somebody's cluster.
@@ -172,6 +177,7 @@ def _container(request: Request, settings: PodSettings, inline: Mapping[str, byt
         "idle_s": limits.start_s + request.idle_s,
         "rlimits": limits.guest_rlimits(),
         "memory_mib": limits.memory_mib,
+        "offline": OFFLINE,
     }
     if request.mode == "carry":
         guest_settings["carry"] = _carry(request, settings)
@@ -179,7 +185,14 @@ def _container(request: Request, settings: PodSettings, inline: Mapping[str, byt
         encoded = {digest: base64.b64encode(data).decode("ascii") for digest, data in inline.items()}
         guest_settings["carry"]["inline"] = encoded
     own = hash_seed(request.session) if request.mode == "carry" else {}
-    environment = {"HOME": HOME, "PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": "agg", **own, **settings.environment}
+    environment = {
+        "HOME": HOME,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "MPLBACKEND": "agg",
+        "PIP_RETRIES": "0",
+        **own,
+        **settings.environment,
+    }
     return {
         "name": CONTAINER,
         "image": settings.image,

@@ -140,6 +140,7 @@ def environment(python: str, extra: Mapping[str, str]) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "PYTHONDONTWRITEBYTECODE": "1",
         "MPLBACKEND": "agg",
+        "PIP_RETRIES": "0",  # There is no network that could come back.
         **extra,
     }
 

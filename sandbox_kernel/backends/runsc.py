@@ -28,6 +28,11 @@ from .blank import Blanks, Plan
 from .container import LocalSandbox
 from .oci import carry_settings
 
+#: What is told to code that looks for a network.
+OFFLINE = (
+    "A sandbox has no network. Packages come from the environment that the kernel is installed in: install them there."
+    " LocalBackend.mounts shows it files."
+)
 #: Limits that belong to each cell: a snapshot does not depend on them.
 _OF_CELLS = ("output_bytes", "start_s", "timeout_s", "grace_s", "answer_s")
 
@@ -161,6 +166,7 @@ class LocalBackend(LoggingConfigurable):
             "rlimits": limits.guest_rlimits(),
             "memory_mib": limits.memory_mib,
             "preload": list(self.preload),
+            "offline": OFFLINE,
         }
         mounts = self._all_mounts()
         own: dict[str, str] = {}

@@ -11,6 +11,7 @@ where BOOT (:data:`BOOT`) puts the folder above this package on ``sys.path`` and
     heartbeat_s  say Heartbeat after so many seconds of silence
     memory_mib   what the sandbox may use, to tell a crash from running out of memory
     lasting      serve one cell after another: the sandbox is saved and restored from outside
+    offline      what to tell code that looks for a network, where there is none: one sentence
     preload      names of modules to import before Ready
     carry        carry the state in and out: see :mod:`.state`
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import copyreg
 import pickle
+from collections import deque
+from time import monotonic
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from .carry_load import NEEDS, tell
@@ -21,6 +23,8 @@ from .carry_trial import PLAIN
 from .carry_world import World, by_reference
 from .session_names import nearness
 
+#: For all searches while one state is written: whoever waits for that gives up at some time, and then all of it is lost.
+PATIENCE_S = 15.0
 #: With more of them than this a value is lost as a whole: that is better told in one line.
 MOST_MEMBERS = 1000
 #: Of one key in a path, and of a path.
@@ -30,6 +34,7 @@ MOST_OF_PATH = 100
 _ATOMS = frozenset(
     {type(None), type(Ellipsis), type(NotImplemented), bool, int, float, complex, str, bytes, bytearray, range}
 )
+_NOTHING: Set[int] = set()
 _KEYS = (str, int, float, bool, bytes, type(None), tuple)
 #: What is looked through and is written without any code of its own.
 _OPENED = frozenset({dict, list, tuple, set, frozenset})
@@ -125,39 +130,67 @@ def find(world: World, values: Mapping[str, Any], lost: Mapping[str, str]) -> bo
     """
     trying = _Trying(world, set(values))
     _look_through(world, values, trying.found)
-    bad = _bad(world, trying, lost)
-    places = [trying.found[key] for key in bad]
-    if len(bad) > MOST_MEMBERS or any(place.within is None for place in places):
+    return leave_out(world, [(trying.found[key], why) for key, why in _bad(world, trying, lost).items()])
+
+
+def leave_out(world: World, bad: List[Tuple[Place, str]]) -> bool:
+    """Put members into ``world.gone``; False: there are none, or what holds them has to be lost as a whole."""
+    if len(bad) > MOST_MEMBERS or any(place.within is None for place, _ in bad):
         return False
-    if any(place.hashed and not _by_identity(type(place.value)) for place in places):
+    if any(place.hashed and not _by_identity(type(place.value)) for place, _ in bad):
         return False  # Whoever asks whether an equal one is there would be told that it is not.
-    for (key, why), place in zip(bad.items(), places):
+    for place, why in bad:
         kind = Member if _by_identity(type(place.value)) else Tombstone
-        world.gone.setdefault(key, (kind(place.path(), kind_of(place.value), why), place.value))
+        world.gone.setdefault(id(place.value), (kind(place.path(), kind_of(place.value), why), place.value))
     return bool(bad)
 
 
+def own_ways(world: World, values: Mapping[str, Any]) -> List[Place]:
+    """Return those members of containers that are made again in ways of their own, by which that may fail."""
+    found: Dict[int, Place] = {}
+    _look_through(world, values, found)
+    return [
+        place
+        for place in found.values()
+        if id(place.value) not in world.gone and not (type(place.value) in _OPENED or _is_plain(world, type(place.value)))
+    ]
+
+
 def _look_through(world: World, values: Mapping[str, Any], found: Dict[int, Place]) -> None:
-    # A name is a better place to tell of than a result that shows the same.
-    stack = [Place(values[name], "name", name, None, False) for name in sorted(values, key=nearness, reverse=True)]
-    while stack:
-        place = stack.pop()
+    # The shortest path is that to tell of; and of a name rather than of a result that shows the same.
+    rest = deque(Place(values[name], "name", name, None, False) for name in sorted(values, key=nearness))
+    while rest:
+        place = rest.popleft()
+        _keep_to(world)
         key = id(place.value)
         before = found.get(key)
         if key in world.known or (before is not None and before.hashed >= place.hashed):
             continue
         found[key] = place if before is None else before._replace(hashed=True)
-        stack += reversed(list(_inside(place)))
+        rest.extend(_inside(world, place))
 
 
-def _inside(place: Place) -> Iterator[Place]:
-    for value, step, key, hashed in _members(place.value, place.hashed):
+def _inside(world: World, place: Place) -> Iterator[Place]:
+    for value, step, key, hashed in _members(world, place.value, place.hashed):
         if type(value) not in _ATOMS:
             yield Place(value, step, key, place, hashed)
 
 
-def _members(value: Any, hashed: bool) -> Iterator[Tuple[Any, str, Any, bool]]:
+def _keep_to(world: World) -> None:
+    now = monotonic()
+    world.search_until = world.search_until or now + PATIENCE_S
+    if now > world.search_until:
+        raise TimeoutError
+
+
+def _members(world: World, value: Any, hashed: bool) -> Iterator[Tuple[Any, str, Any, bool]]:
     kind = type(value)
+    if (
+        kind in _OPENED
+        and _ATOMS.issuperset(map(type, value))
+        and (kind is not dict or _ATOMS.issuperset(map(type, value.values())))
+    ):
+        return  # Most, and quickly seen.
     if kind is dict:
         for key, item in list(value.items()):
             yield key, "key", None, True
@@ -168,14 +201,21 @@ def _members(value: Any, hashed: bool) -> Iterator[Tuple[Any, str, Any, bool]]:
     elif kind in (set, frozenset):
         for item in list(value):
             yield item, "member", None, True
-    elif _is_plain(kind):
+    elif _is_plain(world, kind):
         hashed = hashed and not _by_identity(kind)
         for name, item in list(object.__getattribute__(value, "__dict__").items()):
             yield item, "attribute", name, hashed
 
 
-def _is_plain(kind: Any) -> bool:
+def _is_plain(world: World, kind: Any) -> bool:
     """Say whether objects of a class of the cells are made again by nothing but filling their ``__dict__``."""
+    known = world.plain.get(kind)
+    if known is None:
+        known = world.plain[kind] = _look_at(kind)
+    return known
+
+
+def _look_at(kind: Any) -> bool:
     if type(kind).__module__ not in ("builtins", "abc") or kind in copyreg.dispatch_table or not kind.__dictoffset__:
         return False
     own = [base for base in kind.__mro__ if base not in PLAIN]
@@ -196,13 +236,21 @@ def _bad(world: World, trying: _Trying, lost: Mapping[str, str]) -> Dict[int, st
     """Return why what was found cannot be written, by id, of what cannot."""
     bad = {key: facts(stone)[2] for key, (stone, _) in world.gone.items()}
     touching: List[Tuple[int, Set[int]]] = []
+    plain: Dict[type, Optional[str]] = {}
     for key, place in trying.found.items():
-        if key not in bad and type(place.value) not in _OPENED:
+        kind = type(place.value)
+        if key in bad or kind in _OPENED:
+            continue
+        why, touched = plain.get(kind), _NOTHING
+        if kind not in plain:
+            _keep_to(world)
             why, touched = trying.attempt(place.value, lost)
-            if why is not None:
-                bad[key] = why
-            elif touched and not _is_plain(type(place.value)):
-                touching.append((key, touched))
+            if _is_plain(world, kind):  # What they hold was found, so it is one and the same with all of them.
+                plain[kind], touched = why, _NOTHING
+        if why is not None:
+            bad[key] = why
+        elif touched:
+            touching.append((key, touched))
     more = True
     while more:  # What is not opened and holds what is bad is bad, too.
         found = [(key, touched & bad.keys()) for key, touched in touching if key not in bad]

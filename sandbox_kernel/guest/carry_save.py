@@ -7,7 +7,7 @@ import types
 from collections import Counter
 from typing import Any, Dict, List, Optional, Set, Tuple
 
-from . import carry_trial, carry_write
+from . import carry_members, carry_trial, carry_write
 from .carry_groups import Piece
 from .carry_head import pack
 from .carry_load import Item
@@ -95,7 +95,10 @@ class Saving:
         failed = self._failures(self._pieces)
         for piece in [piece for piece in self._pieces if failed.keys() & piece.names]:
             self._pieces.remove(piece)
-            rest, bad = self._without_guilty(piece) if len(piece.names) > 1 else (None, {})
+            bad: Dict[str, str] = {}
+            rest = self._without_members(piece, failed)
+            if rest is None and len(piece.names) > 1:
+                rest, bad = self._without_guilty(piece)
             if rest is not None:
                 self._name_parts(rest)
                 self._pieces.append(rest)
@@ -103,6 +106,26 @@ class Saving:
                 if rest is None or name not in rest.names:
                     self._lose(name, bad.get(name, failed[name]))
         self._drop_needy()
+
+    def _without_members(self, piece: Piece, failed: Dict[str, str]) -> Optional[Piece]:
+        """Write an item without those members of containers that cannot be loaded; None if that does not help."""
+        values = {name: self._items[name] for name in piece.names}
+        if carry_trial.ENDLESS in failed.values():
+            return None  # There is no time for another one.
+        try:
+            places = carry_members.own_ways(self._world, values)
+            alone = [carry_write.write(self._world, {place.path(): place.value}) for place in places if place.within]
+            bad = self._failures(alone)
+            if not carry_members.leave_out(
+                self._world, [(place, bad[place.path()]) for place in places if place.path() in bad]
+            ):
+                return None
+            rest = carry_write.write(self._world, values)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            return None
+        return None if self._failures([rest]) else rest
 
     def _without_guilty(self, piece: Piece) -> Tuple[Optional[Piece], Dict[str, str]]:
         """Write those names of an item together that can be loaded alone; return what came of it, and why not the others."""

@@ -24,6 +24,7 @@ Find = Callable[[str], types.ModuleType]
 
 #: For all items of a cell together.
 PATIENCE_S = 10.0
+ENDLESS = "loading it did not come to an end within %d seconds." % PATIENCE_S
 #: The child has it all once more.
 MOST_BYTES = 64 << 20
 
@@ -130,7 +131,7 @@ def _try(
     if begun is None:
         return done, None
     if not in_time:
-        return done, (begun, "loading it did not come to an end within %d seconds." % PATIENCE_S)
+        return done, (begun, ENDLESS)
     end = "signal %d" % os.WTERMSIG(status) if os.WIFSIGNALED(status) else "status %d" % os.WEXITSTATUS(status)
     return done, (begun, "loading it ended the process, with %s." % end)
 
@@ -152,7 +153,7 @@ def _be_child(main: types.ModuleType, items: List[Item], find: Find, pipe: int) 
             os.dup2(nothing, descriptor)
         warnings.simplefilter("ignore")
         # Kept: nothing of the user's is to end here, nor what is made of it.
-        kept = [main.__dict__.pop(name) for item in items for name in item.names]
+        kept = [main.__dict__.pop(name, None) for item in items for name in item.names]
         loader = Loader(main, items, find)
         loader.load_all(lambda *told: os.write(pipe, dump_json(told).encode("ascii") + b"\n"))
         del kept

@@ -52,6 +52,10 @@ class World:
         self.known[id(main.__dict__)] = ("vars", "__main__")
         #: Members of containers that cannot be carried, by id: what is written in their place, and they themselves.
         self.gone: Dict[int, Tuple[Any, Any]] = {}
+        #: Whether objects of a class have nothing but their ``__dict__``, as far as that was asked.
+        self.plain: Dict[type, bool] = {}
+        #: When to stop looking for them, on the monotonic clock; 0: nobody has begun.
+        self.search_until = 0.0
         #: Ids of arrays whose memory several arrays see.
         self.shared: Set[int] = set()
 

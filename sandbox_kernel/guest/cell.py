@@ -16,7 +16,7 @@ import stat
 import sys
 import types
 
-from . import TYPE_CHECKING, ask, burst, channel, frames, outline, rich, source, streams, wire
+from . import TYPE_CHECKING, ask, burst, channel, frames, offline, outline, rich, source, streams, wire
 from .comms import Comms
 from .errors import describe, exit_status
 from .interrupts import Interrupts, run_until_complete
@@ -55,6 +55,7 @@ class CellProcess:
         builtins.print = streams.whole_print((sys.stdout, sys.stderr), builtins.print)
         self._questions.install()
         self._loop: Any = None
+        offline.set_advice(str(settings.get("offline", "")))
         self._shells = Shells(self._main, self.emit, self._evaluate, self._complete)
         self._state = State(self._main, settings, self.emit, self._shells, lambda: self._talk.say("listen"))
         self._comms = Comms(self.emit)

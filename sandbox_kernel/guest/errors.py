@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import traceback
 
-from . import TYPE_CHECKING, text, wire
+from . import TYPE_CHECKING, offline, text, wire
 
 if TYPE_CHECKING:
     from typing import Callable, Iterator, List, Optional
@@ -38,7 +38,13 @@ def event_of(error: BaseException, lines: List[str]) -> wire.Error:
     except BaseException:
         value = ""
     missing = getattr(error, "filename", None) if isinstance(error, FileNotFoundError) else None
-    return wire.Error(kind, value, lines, text.cut(missing) if isinstance(missing, str) else None)
+    try:
+        advice = offline.hint(error)
+    except BaseException:
+        advice = None
+    return wire.Error(
+        kind, value, [*lines, advice] if advice else lines, text.cut(missing) if isinstance(missing, str) else None
+    )
 
 
 #: What a shell shows of an exit, as IPython does.

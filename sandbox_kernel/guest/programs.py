@@ -17,6 +17,8 @@ from . import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import Any, Dict, Iterator, List, Mapping
 
+from . import offline
+
 SHELL = "/bin/sh"
 _READ_BYTES = 1 << 16
 
@@ -52,7 +54,9 @@ def at_terminal(command: str) -> int:
     try:
         ours, theirs = os.openpty()
     except OSError:
-        return subprocess.call(command, shell=True, executable=SHELL)  # noqa: S602 - it is the user's
+        status = subprocess.call(command, shell=True, executable=SHELL)  # noqa: S602 - it is the user's
+        offline.after(command, status)
+        return status
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     try:
         with subprocess.Popen(  # noqa: S602
@@ -65,9 +69,10 @@ def at_terminal(command: str) -> int:
             except BaseException:
                 process.kill()
                 raise
-        return process.returncode
     finally:
         os.close(ours)
+    offline.after(command, process.returncode)
+    return process.returncode
 
 
 def _said(fd: int) -> Iterator[str]:

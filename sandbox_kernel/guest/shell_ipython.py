@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import functools
 import importlib
 import importlib.util
 import os
@@ -16,7 +17,7 @@ import sys
 import types
 from typing import Any, Callable, Dict, Iterator, List
 
-from . import notebook_words, programs, rich, session_names, source, text, wire
+from . import notebook_words, offline, programs, rich, session_names, source, text, wire
 from .errors import describe, event_of, exit_status
 from .shell_ipython_parts import parts, usage_error
 
@@ -45,8 +46,17 @@ class IPythonShell:
         builtins.get_ipython = self.shell.get_ipython  # type: ignore[attr-defined]
         if not programs.has_terminals():
             self.shell.system = self.shell.system_raw
+        self.shell.system = self._telling(self.shell.system)
         _add_figures(self.shell)
         self._add_magics()
+
+    def _telling(self, system: Callable[[str], None]) -> Callable[[str], None]:
+        @functools.wraps(system)
+        def telling(command: str) -> None:
+            system(command)
+            offline.after(command, self._names.get("_exit_code"))
+
+        return telling
 
     def _add_magics(self) -> None:
         def sandbox(_line: str, _cell: object = None) -> None:
