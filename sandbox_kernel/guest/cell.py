@@ -20,7 +20,7 @@ import sys
 import types
 from typing import Any, Callable, Dict, List
 
-from . import ask, burst, channel, explaining, frames, outline, rich, source, streams, wire
+from . import ask, burst, channel, debugging, explaining, frames, outline, rich, source, streams, wire
 from .comms import Comms
 from .errors import describe, exit_status
 from .interrupts import Interrupts, run_until_complete
@@ -51,6 +51,7 @@ class CellProcess:
         builtins.clear_output = self._clear_output  # type: ignore[attr-defined]
         builtins.print = streams.whole_print((sys.stdout, sys.stderr), builtins.print)
         self._questions.install()
+        debugging.install()
         self._loop: Any = None
         self._shells = Shells(self._main, self.emit, self._evaluate, self._complete)
         self._state = State(self._main, settings, self.emit, self._shells)
@@ -100,6 +101,7 @@ class CellProcess:
     def _run_and_tell(self, cell: wire.Cell, ordered: float) -> None:
         self._questions.begin(stdin=cell.stdin, notebook=cell.notebook)
         status = self._interrupts.around(lambda: self._act(cell), ordered)
+        debugging.end()
         self._questions.end()
         for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
             _quietly(operator.methodcaller("flush"), stream)
