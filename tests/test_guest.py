@@ -127,6 +127,7 @@ RESULTS = {
     "import asyncio, contextlib\n@contextlib.asynccontextmanager\nasync def c():\n    yield 3\n"
     "async with c() as x:\n    y = x\ny": ["3"],
     "import asyncio\nt = asyncio.ensure_future(asyncio.sleep(0, 4))\nawait t": ["4"],
+    "import asyncio\nt = asyncio.create_task(asyncio.sleep(0, 4))\nt.done()": ["False"],
     "import asyncio\nasync def f(): await asyncio.sleep(1000)\nt = asyncio.ensure_future(f())\nawait asyncio.sleep(0)\n9": [
         "9"
     ],
@@ -197,7 +198,7 @@ def test_traceback(python: str, tmp_path: Path) -> None:
         ),
         pytest.param("class A:\n  def __repr__(s): return 5\nA()", "TypeError", "__repr__", id="rubbish repr"),
         pytest.param("a\0b", ("SyntaxError", "ValueError"), "null bytes", id="nul"),
-        pytest.param("input('? ')", "EOFError", "cannot ask", id="input"),
+        pytest.param("input('? ')", "EOFError", "nobody can answer", id="input"),
         pytest.param("print(1, sep=5)", "TypeError", "sep must be None or a string, not int", id="print"),
         pytest.param("print(1, to=5)", "TypeError", "print(1, to=5)", id="print to"),
         pytest.param("class A:\n  def __str__(s): return 5\nprint(A())", "TypeError", "print(A())", id="print of broken"),

@@ -79,7 +79,7 @@ def test_an_interrupt_looks_like_pythons() -> None:
     [
         pytest.param(wire.Finished("error", 4, reason="it left"), "It left. " + outcomes.ROLLED_BACK, id="died"),
         pytest.param(wire.Finished("interrupted", 130), outcomes.ROLLED_BACK, id="interrupted"),
-        pytest.param(wire.Finished("error", reason="no room", lives=True), "no room.", id="its process goes on"),
+        pytest.param(wire.Finished("error", reason="no room", lives=True), "No room.", id="its process goes on"),
     ],
 )
 def test_a_session_that_keeps_state_says_that_it_goes_back(finished: wire.Finished, said: str) -> None:

@@ -18,7 +18,7 @@ import socket
 import stat
 import sys
 import types
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict
 
 from . import ask, burst, channel, debugging, explaining, frames, outline, rich, source, streams, wire
 from .comms import Comms
@@ -117,9 +117,9 @@ class CellProcess:
         """Run one cell and return its exit status; everything else about it has been said by then."""
         source.remember(code, name)
         try:
-            parts, shows = source.compile_cell(code, name)
-            value = self._evaluate(parts)
-            if shows and value is not None and not silent and not source.ends_quietly(code):
+            compiled = source.compile_cell(code, name)
+            value = self._evaluate(compiled)
+            if compiled.shows and value is not None and not silent and not source.ends_quietly(code):
                 self.emit(wire.Result(*rich.bundle(value)))
                 self._main.__dict__["_"] = value
             rich.show_figures(self.emit)
@@ -145,17 +145,17 @@ class CellProcess:
             return 1
         return 0
 
-    def _evaluate(self, parts: List[types.CodeType]) -> Any:
+    def _evaluate(self, compiled: source.Compiled) -> Any:
         """Return the value of the last part. An ``await`` anywhere puts all of them into one event loop."""
         value = None
-        if not any(part.co_flags & inspect.CO_COROUTINE for part in parts):
-            for part in parts:
+        if not compiled.in_loop:
+            for part in compiled.parts:
                 value = eval(part, self._main.__dict__)
             return value
 
         async def evaluate() -> Any:
             value = None
-            for part in parts:
+            for part in compiled.parts:
                 value = eval(part, self._main.__dict__)
                 if part.co_flags & inspect.CO_COROUTINE:
                     value = await value

@@ -17,9 +17,9 @@ import importlib.util
 import os
 import sys
 import types
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, Optional
 
-from . import notebook_words, programs, session_names, wire
+from . import notebook_words, programs, session_names, source, wire
 
 #: What an IPython's first cell and its first traceback import.
 _WARM = (
@@ -38,7 +38,7 @@ class Shells:
     Args:
         main: The module in whose namespace cells run.
         emit: Says an event.
-        evaluate: Returns the value of the last of some code objects.
+        evaluate: Returns the value of a compiled cell.
         complete: Runs a coroutine to its end in the event loop of the cells.
 
     Attributes:
@@ -49,7 +49,7 @@ class Shells:
         self,
         main: types.ModuleType,
         emit: Callable[[wire.Event], None],
-        evaluate: Callable[[List[types.CodeType]], Any],
+        evaluate: Callable[[source.Compiled], Any],
         complete: Callable[[Any], Any],
     ) -> None:
         self._main = main
