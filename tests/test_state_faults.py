@@ -192,7 +192,7 @@ async def test_a_sandbox_that_dies_between_two_cells() -> None:
         await run(session, "x = 1")
         await kill_sandbox(session)
         assert await run(session, "x") == "1"
-        assert told(session) == ["The sandbox ended between two cells; the session is as it was after the last cell."]
+        assert told(session) == ["The sandbox ended between two runs; the session is as it was after the last run."]
 
 
 async def test_a_sandbox_that_dies_while_it_is_saved(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,7 +278,7 @@ async def test_a_supervisor_that_is_killed() -> None:
         await asyncio.wait_for(asyncio.shield(processes._gone), 30)
         await (await session._session._next).wait_ended()
         assert await run(session, "x") == "1"
-        assert told(session) == ["The sandbox ended between two cells; the session is as it was after the last cell."]
+        assert told(session) == ["The sandbox ended between two runs; the session is as it was after the last run."]
 
 
 # -- containers that are made ahead ------------------------------------------------------------------------------------
