@@ -84,9 +84,15 @@ def _explain(finished: wire.Finished, cell: wire.Cell, limits: Limits) -> tuple[
     if finished.outcome == "interrupted":
         return "KeyboardInterrupt", ""
     if finished.outcome == "out_of_memory":
-        return "CellOutOfMemory", f"The cell likely ran out of memory: {limits.memory_mib} MiB, set by Runner.memory_mib."
-    reason = finished.reason or "The cell's Python process ended before the cell did."
-    return "CellDied", reason if reason.endswith(".") else reason + "."
+        # What ended a container says no more than this; the guest knows the signal that ended its process.
+        how = f" {_sentence(finished.reason)}" if finished.reason and " by SIG" in finished.reason else ""
+        value = f"The cell likely ran out of memory: {limits.memory_mib} MiB, set by Runner.memory_mib.{how}"
+        return "CellOutOfMemory", value
+    return "CellDied", _sentence(finished.reason or "the cell's Python process ended before the cell did")
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
 def _error(name: str, value: str) -> wire.Error:

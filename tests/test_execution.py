@@ -217,7 +217,7 @@ async def test_a_session_numbers_its_cells(child: ChildBackend) -> None:
         ),
         pytest.param(
             [wire.Finished("error", 4, reason="it left")],
-            [wire.Error("CellDied", "it left.", ["CellDied: it left."]), wire.Finished("error", 4, reason="it left")],
+            [wire.Error("CellDied", "It left.", ["CellDied: It left."]), wire.Finished("error", 4, reason="it left")],
             id="an error without an Error is explained",
         ),
         pytest.param([OK, HELLO, wire.Finished("error", 1)], [OK], id="nothing after the first trailer counts"),

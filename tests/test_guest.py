@@ -127,6 +127,7 @@ RESULTS = {
     "import asyncio, contextlib\n@contextlib.asynccontextmanager\nasync def c():\n    yield 3\n"
     "async with c() as x:\n    y = x\ny": ["3"],
     "import asyncio\nt = asyncio.ensure_future(asyncio.sleep(0, 4))\nawait t": ["4"],
+    "import asyncio\nt = asyncio.create_task(asyncio.sleep(0, 4))\nt.done()": ["False"],
     "import asyncio\nasync def f(): await asyncio.sleep(1000)\nt = asyncio.ensure_future(f())\nawait asyncio.sleep(0)\n9": [
         "9"
     ],

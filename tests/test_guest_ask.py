@@ -119,6 +119,41 @@ def test_the_debugger(python: str, tmp_path: Path) -> None:
         assert said.finished.outcome == "ok"
 
 
+def debugged(guest: Guest, code: str, *commands: str, number: int = 1) -> str:
+    """Run a cell of a notebook, answer its debugger, going on when there is no more to say, and return what it printed."""
+    begun = len(guest.said)
+    before = len(guest.said.of(wire.InputRequest))
+    guest.deliver(code, notebook=True, stdin=True, name=f"Cell In[{number}]", number=number, count=number)
+    rest = list(commands)
+    while True:
+        guest.until(lambda said, seen=before: said.of(wire.Finished)[number - 1 :] or len(said.of(wire.InputRequest)) > seen)
+        if guest.said.of(wire.Finished)[number - 1 :]:
+            return Said(guest.said[begun:]).out
+        before += 1
+        answer(guest, rest.pop(0) if rest else "c")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_debugger_stops_in_the_user_s_frames(shell: str, tmp_path: Path) -> None:
+    """Wherever breakpoint() stands, it stops where the cell's names are, steps through the cell, and ends with it."""
+    with Guest(tmp_path, env=environment(shell, tmp_path), lasting=True) as guest:
+        said = debugged(guest, "x = 3\nbreakpoint()", "p x * 2", "w", "n", "n", "n")
+        assert "\n6\n" in said and "breakpoint()" in said
+        for hidden in ("IPython", "_sandbox_guest", "keeper", "traitlets", "displayhook", "contextlib", "json"):
+            assert hidden not in said
+        said = debugged(guest, "x = 4\nbreakpoint()\ny = x + 1\nz = y + 1", *["n"] * 3, *["s"] * 20, number=2)
+        assert "-> y = x + 1" in said and "-> z = y + 1" in said and "IPython" not in said and "_sandbox_guest" not in said
+        code = "import asyncio\nasync def g():\n    breakpoint()\n    await asyncio.sleep(0)\n    return 7\nawait g()"
+        said = debugged(guest, code, "n", "w", *["n"] * 9, number=3)
+        assert "-> return 7" in said and "asyncio/" not in said and "_sandbox_guest" not in said
+        assert debugged(guest, "import sys; print(sys.gettrace(), x)", number=4) == "None 4\n"
+        assert debugged(guest, "import os; os.environ['PYTHONBREAKPOINT'] = '0'; breakpoint()", number=5) == ""
+        assert (
+            debugged(guest, "os.environ['PYTHONBREAKPOINT'] = 'builtins.print'; breakpoint('hello')", number=6) == "hello\n"
+        )
+        assert guest.complaint() == ""
+
+
 def test_an_interrupt_ends_a_question(tmp_path: Path) -> None:
     """A cell that waits for an answer is interrupted like any; an answer that comes later is nobody's."""
     with Guest(tmp_path, lasting=True) as guest:

@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import subprocess
+import types
 from pathlib import Path
 
 import psutil
@@ -15,6 +16,7 @@ import pytest
 from guests import Guest, Said, run
 
 from sandbox_kernel.guest import mailbox, wire
+from sandbox_kernel.guest.course import Course
 
 
 def _wait_gone(processes: list[psutil.Process]) -> None:
@@ -195,6 +197,28 @@ def test_out_of_memory(tmp_path: Path) -> None:
     code = "import os\nx = bytearray(80 << 20)\nx[::4096] = b'x' * (len(x) // 4096)\nos.kill(os.getpid(), 9)"
     said = run(tmp_path, code, settings={"memory_mib": 90})
     assert (said.finished.outcome, said.finished.exit_status) == ("out_of_memory", 137)
+    assert "was ended by SIGKILL when it held" in str(said.finished.reason)
+
+
+@pytest.mark.parametrize(
+    ("code", "name"), [("import ctypes; ctypes.string_at(0)", "SIGSEGV"), ("import os; os.abort()", "SIGABRT")]
+)
+def test_a_crash(tmp_path: Path, code: str, name: str) -> None:
+    """A crash is told by its signal, and its dump says where it was; it is no lack of memory."""
+    said = run(tmp_path, "x = 1\n" + code, settings={"memory_mib": 2048})
+    assert (said.finished.outcome, said.finished.reason) == ("error", "the cell's Python process was ended by " + name)
+    assert "Fatal Python error" in said.err and "line 2 in <module>" in said.err
+
+
+@pytest.mark.parametrize(("percent", "outcome"), [(99, "out_of_memory"), (84, "error"), (10, "error")])
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGBUS])
+def test_a_crash_of_a_large_process(number: int, percent: int, outcome: str) -> None:
+    """At the limit a crash is likely the memory's; below it is a crash, and how much was held is told where it is much."""
+    usage = types.SimpleNamespace(ru_maxrss=percent << 10, ru_utime=1, ru_stime=1)
+    finished = Course(wire.Cell(1, "")).died(number, usage, 100 << 10)
+    assert finished.outcome == outcome
+    held = f" when it held {percent} MiB" if percent > 50 else ""
+    assert finished.reason == f"the cell's Python process was ended by {signal.Signals(number).name}{held}"
 
 
 def test_killed_child_is_the_cells_business(tmp_path: Path) -> None:

@@ -256,7 +256,7 @@ async def test_a_part_that_was_changed_on_the_host_is_refused(places: Path, sess
     data[len(data) // 2] ^= 4
     path.chmod(0o600)
     path.write_bytes(data)
-    with pytest.raises(StateUnusable, match="The state after cell 2 is lost"):
+    with pytest.raises(StateUnusable, match="The state after run 2 is lost"):
         await session.run("1")
     assert await value(session, "len(kept), 'y' in globals()") == "(100000, False)"
 

@@ -43,7 +43,15 @@ LIMITS = Limits(memory_mib=512)
             id="memory",
         ),
         pytest.param(
-            wire.Finished("error", 4, reason="it left with status 4"), 30.0, "CellDied", "it left with status 4.", id="died"
+            wire.Finished("out_of_memory", 137, reason="the process was ended by SIGSEGV when it held 500 MiB"),
+            30.0,
+            "CellOutOfMemory",
+            "The cell likely ran out of memory: 512 MiB, set by Runner.memory_mib."
+            " The process was ended by SIGSEGV when it held 500 MiB.",
+            id="memory, or a crash of a large process",
+        ),
+        pytest.param(
+            wire.Finished("error", 4, reason="it left with status 4"), 30.0, "CellDied", "It left with status 4.", id="died"
         ),
         pytest.param(
             wire.Finished("error"),
@@ -69,9 +77,9 @@ def test_an_interrupt_looks_like_pythons() -> None:
 @pytest.mark.parametrize(
     ("finished", "said"),
     [
-        pytest.param(wire.Finished("error", 4, reason="it left"), "it left. " + outcomes.ROLLED_BACK, id="died"),
+        pytest.param(wire.Finished("error", 4, reason="it left"), "It left. " + outcomes.ROLLED_BACK, id="died"),
         pytest.param(wire.Finished("interrupted", 130), outcomes.ROLLED_BACK, id="interrupted"),
-        pytest.param(wire.Finished("error", reason="no room", lives=True), "no room.", id="its process goes on"),
+        pytest.param(wire.Finished("error", reason="no room", lives=True), "No room.", id="its process goes on"),
     ],
 )
 def test_a_session_that_keeps_state_says_that_it_goes_back(finished: wire.Finished, said: str) -> None:

@@ -81,6 +81,16 @@ NOTEBOOKS: dict[str, Cells] = {
         ("async def f(): return 4", []),
         ("print(await f())", ["o:4"]),
         ("asyncio.run(f())", ["r:4"]),
+        ("t = asyncio.create_task(f())\nt.done()", ["r:False"]),
+        ("await t", ["r:4"]),
+        (
+            "if True:\n    u = [asyncio.ensure_future(f()) for _ in 'ab']\nlen(u), asyncio.get_running_loop().is_running()",
+            ["r:(2, True)"],
+        ),
+        ("await asyncio.gather(*u)", ["r:[4, 4]"]),
+        ("async def main():\n    return await asyncio.create_task(f())\nasyncio.run(main())", ["r:4"]),
+        ("def g():\n    return asyncio.get_running_loop()\ng()", ["x:RuntimeError"]),
+        ("await asyncio.sleep(0)\ng().is_running()", ["r:True"]),
         ("await asyncio.sleep(0)\n1/0", ["x:ZeroDivisionError"]),
     ],
     "magics": [
@@ -350,3 +360,30 @@ def test_packages_that_are_not_fetched_are_explained(shell: str, tmp_path: Path)
     settings = {"offline": "There is none."}
     said = [each.out + each.err for each in run_cells(shell, tmp_path, cells, settings=settings)]
     assert [text.count("There is none.") for text in said] == [1, 1, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("code", "wants"),
+    [
+        ("t = asyncio.create_task(f())", True),
+        ("x = 1\nwith a as b:\n    t = [tg.create_task(f()) for f in fs]", True),
+        ("print(ensure_future(f()))", True),
+        ("asyncio.gather(f())", True),
+        ("loop = get_running_loop()", True),
+        ("torch.gather(x, 1)\nclient.gather(y)\nshield()", False),
+        ("def f():\n    return asyncio.create_task(g())", False),
+        ("class A:\n    t = asyncio.create_task(g())", False),
+        ("f = lambda: asyncio.create_task(g())", False),
+        ("async def main():\n    asyncio.create_task(f())\nasyncio.run(main())", False),
+        ("t = loop.create_task(f())\nloop.run_until_complete(t)", False),
+        ("asyncio.run(f())\nasyncio.create_task(f())", False),
+        ("subprocess.run([])\nasyncio.create_task(f())", True),
+        ("'create_task'", False),
+        ("create_task = 1", False),
+        ("create_task(", False),
+        ("(" * 5000 + "create_task()", False),
+    ],
+)
+def test_which_cells_run_in_the_loop(code: str, wants: bool) -> None:
+    """A cell that itself calls what needs a running loop runs in one; not where a function does, or where it starts one."""
+    assert source.wants_loop(code) is wants

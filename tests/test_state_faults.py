@@ -114,7 +114,7 @@ async def test_a_live_image_that_is_damaged(harm: Callable[[Path], None]) -> Non
         await kill_sandbox(session)
         harm(next(path for path in files_of(session) if path.name == "pages.img"))
         with pytest.raises(
-            StateUnusable, match=r"state after cell 2 is lost.*damaged: pages\.img.*back at the state after cell 1"
+            StateUnusable, match=r"state after run 2 is lost.*damaged: pages\.img.*back at the state after run 1"
         ):
             await session.run("x = 3")
         assert await run(session, "x") == "1"
@@ -128,9 +128,7 @@ async def test_a_carried_part_that_is_damaged(harm: Callable[[Path], None]) -> N
         before = set(files_of(session))
         await run(session, "x = 2; z = bytes(range(255)) * 1000")
         harm(next(path for path in files_of(session) if path not in before))
-        with pytest.raises(
-            StateUnusable, match=r"state after cell 2 is lost.*damaged: a part.*back at the state after cell 1"
-        ):
+        with pytest.raises(StateUnusable, match=r"state after run 2 is lost.*damaged: a part.*back at the state after run 1"):
             await session.run("x = 3")
         assert await run(session, "x, len(y)") == "(1, 256000)"
 
@@ -194,7 +192,7 @@ async def test_a_sandbox_that_dies_between_two_cells() -> None:
         await run(session, "x = 1")
         await kill_sandbox(session)
         assert await run(session, "x") == "1"
-        assert told(session) == ["The sandbox ended between two cells; the session is as it was after the last cell."]
+        assert told(session) == ["The sandbox ended between two runs; the session is as it was after the last run."]
 
 
 async def test_a_sandbox_that_dies_while_it_is_saved(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,7 +203,7 @@ async def test_a_sandbox_that_dies_while_it_is_saved(monkeypatch: pytest.MonkeyP
             patch.setattr(LocalSandbox, "_ask", _killing(LocalSandbox._ask))
             await run(session, "x = 2; import os; y = os.urandom(50_000_000)")
         [said] = told(session)
-        assert said.startswith("The state after cell 2 is lost: ") and said.endswith("from before cell 2.")
+        assert said.startswith("The state after run 2 is lost: ") and said.endswith("from before run 2.")
         head = session._session.head()
         assert head is not None
         assert {path.name for path in head.snapshot.folder.parent.iterdir()} == {head.snapshot.id, "lock"}
@@ -278,7 +276,7 @@ async def test_a_supervisor_that_is_killed() -> None:
         await asyncio.wait_for(asyncio.shield(processes._gone), 30)
         await (await session._session._next).wait_ended()
         assert await run(session, "x") == "1"
-        assert told(session) == ["The sandbox ended between two cells; the session is as it was after the last cell."]
+        assert told(session) == ["The sandbox ended between two runs; the session is as it was after the last run."]
 
 
 # -- containers that are made ahead ------------------------------------------------------------------------------------
@@ -414,9 +412,9 @@ async def test_a_full_cache_directory(small_disk: SmallDisk) -> None:
         for number in (2, 3):
             assert await run(session, f"x = {number}; y = bytearray(3_000_000); x") == str(number)
             [said] = told(session)
-            assert said.startswith(f"The state after cell {number} is not saved: There is no room to save the state.")
+            assert said.startswith(f"The state after run {number} is not saved: There is no room to save the state.")
             assert said.endswith("It goes on in the same sandbox.")
-        with pytest.raises(StateUnusable, match=r"`%sandbox undo 2`"):
+        with pytest.raises(StateUnusable, match=r"`session\.undo\(2\)`"):
             await session.undo()
         small_disk.free()
         assert await run(session, "x") == "3"
@@ -443,7 +441,7 @@ async def test_a_full_cache_directory_when_state_is_carried(small_disk: SmallDis
         small_disk.fill()
         await run(session, "x = 2; y = bytes(range(255)) * 10_000")
         [said] = told(session)
-        assert said.startswith("The state after cell 2 is lost: ") and "No space left on device" in said
+        assert said.startswith("The state after run 2 is lost: ") and "No space left on device" in said
         small_disk.free()
         assert await run(session, "x") == "1"
         assert told(session) == []
@@ -649,7 +647,9 @@ async def test_a_library_is_replaced_under_a_session(library: Path) -> None:
         assert await run(session, "x") == "1"
         [said] = told(session)
         assert "liba.so was changed while the session uses it. Restart the session" in said
-        with pytest.raises(StateUnusable, match=r"environment has changed: .*liba\.so is not what it was.*%sandbox reset"):
+        with pytest.raises(
+            StateUnusable, match=r"environment has changed: .*liba\.so is not what it was.*session\.rewind\(0\)"
+        ):
             await session.rewind(1)
         replace(library / "liba.so", content)
         await session.rewind(1)

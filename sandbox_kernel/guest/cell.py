@@ -16,7 +16,7 @@ import stat
 import sys
 import types
 
-from . import TYPE_CHECKING, ask, burst, channel, frames, offline, outline, rich, source, streams, wire
+from . import TYPE_CHECKING, ask, burst, channel, debugging, frames, offline, outline, rich, source, streams, wire
 from .comms import Comms
 from .errors import describe, exit_status
 from .interrupts import Interrupts, run_until_complete
@@ -25,10 +25,7 @@ from .state import State
 
 if TYPE_CHECKING:
     import _socket
-    from typing import Any, Callable, Dict, List
-
-#: ``inspect.CO_COROUTINE``, which is worth no import.
-_COROUTINE = 0x80
+    from typing import Any, Callable, Dict
 
 
 class CellProcess:
@@ -54,6 +51,7 @@ class CellProcess:
         builtins.clear_output = self._clear_output  # type: ignore[attr-defined]
         builtins.print = streams.whole_print((sys.stdout, sys.stderr), builtins.print)
         self._questions.install()
+        debugging.install()
         self._loop: Any = None
         offline.set_advice(str(settings.get("offline", "")))
         self._shells = Shells(self._main, self.emit, self._evaluate, self._complete)
@@ -108,6 +106,7 @@ class CellProcess:
     def _run_and_tell(self, cell: wire.Cell, ordered: float) -> None:
         self._questions.begin(stdin=cell.stdin, notebook=cell.notebook)
         status = self._interrupts.around(lambda: self._act(cell), ordered)
+        debugging.end()
         self._questions.end()
         for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
             _quietly(operator.methodcaller("flush"), stream)
@@ -126,9 +125,9 @@ class CellProcess:
         """Run one cell and return its exit status; everything else about it has been said by then."""
         source.remember(code, name)
         try:
-            parts, shows = source.compile_cell(code, name)
-            value = self._evaluate(parts)
-            if shows and value is not None and not silent and not source.ends_quietly(code):
+            compiled = source.compile_cell(code, name)
+            value = self._evaluate(compiled)
+            if compiled.shows and value is not None and not silent and not source.ends_quietly(code):
                 self.emit(wire.Result(*rich.bundle(value)))
                 self._main.__dict__["_"] = value
             rich.show_figures(self.emit)
@@ -154,19 +153,19 @@ class CellProcess:
             return 1
         return 0
 
-    def _evaluate(self, parts: List[types.CodeType]) -> Any:
+    def _evaluate(self, compiled: source.Compiled) -> Any:
         """Return the value of the last part. An ``await`` anywhere puts all of them into one event loop."""
         value = None
-        if not any(part.co_flags & _COROUTINE for part in parts):
-            for part in parts:
+        if not compiled.in_loop:
+            for part in compiled.parts:
                 value = eval(part, self._main.__dict__)
             return value
 
         async def evaluate() -> Any:
             value = None
-            for part in parts:
+            for part in compiled.parts:
                 value = eval(part, self._main.__dict__)
-                if part.co_flags & _COROUTINE:
+                if part.co_flags & source.COROUTINE:
                     value = await value
             return value
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from typing import Any, Optional
 
 FOREVER = float("inf")
+#: From this part of the memory on it is told how much the cell's process held.
+_MUCH = 0.5
 #: One cell may ask so often; each question is a frame that counts against no limit of output.
 MOST_QUESTIONS = 10_000
 
@@ -116,6 +118,10 @@ class Course:
             name = signal.Signals(number).name
         except ValueError:
             name = "signal %d" % number
-        if memory_kib and usage.ru_maxrss >= 0.8 * memory_kib and name in ("SIGSEGV", "SIGBUS", "SIGKILL"):
-            return wire.Finished("out_of_memory", 128 + number, cpu_s=cpu_s)
-        return wire.Finished("error", 128 + number, cpu_s=cpu_s, reason="the cell's Python process was ended by " + name)
+        share = usage.ru_maxrss / memory_kib if memory_kib else 0.0
+        held = " when it held %d MiB" % (usage.ru_maxrss >> 10) if share >= _MUCH else ""
+        reason = "the cell's Python process was ended by %s%s" % (name, held)
+        # gVisor's memory wall shows as a crash, at the limit; a kill may be meant for more processes than this one.
+        if share >= {"SIGKILL": 0.8, "SIGSEGV": 0.95, "SIGBUS": 0.95}.get(name, FOREVER):
+            return wire.Finished("out_of_memory", 128 + number, cpu_s=cpu_s, reason=reason)
+        return wire.Finished("error", 128 + number, cpu_s=cpu_s, reason=reason)

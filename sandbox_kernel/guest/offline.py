@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import _socket  # What socket is made of, which is loaded already.
 import errno
-import re
-import socket
 import sys
-from typing import Any, List, Optional
+
+from . import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, List, Optional
 
 #: For all of this process; empty: nothing is said.
 _ADVICE = [""]
 #: Errors that are looked at, of one that has many causes.
 _MOST = 50
-_GETS_PACKAGES = re.compile(r"\bpip[0-9.]*\b.*\b(?:install|download|wheel)\b", re.DOTALL)
+_GETS_PACKAGES = r"\bpip[0-9.]*\b.*\b(?:install|download|wheel)\b"
 
 
 def set_advice(sentence: str) -> None:
@@ -36,12 +39,16 @@ def hint(error: BaseException) -> Optional[str]:
 
 
 def _tells_of_no_network(error: Any) -> bool:
-    if issubclass(type(error), socket.gaierror):  # Whose numbers are others.
-        return error.errno in (socket.EAI_AGAIN, socket.EAI_NONAME, socket.EAI_FAIL)
+    if issubclass(type(error), _socket.gaierror):  # Whose numbers are others.
+        return error.errno in (_socket.EAI_AGAIN, _socket.EAI_NONAME, _socket.EAI_FAIL)
     return error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ETIMEDOUT)
 
 
 def after(command: str, status: object) -> None:
     """Print the line after a program of the user's that wanted packages and did not get them."""
-    if _ADVICE[0] and status and _GETS_PACKAGES.search(command):
+    if not (_ADVICE[0] and status):
+        return
+    import re  # A new sandbox has better things to do.
+
+    if re.search(_GETS_PACKAGES, command, re.DOTALL):
         print(_ADVICE[0], file=sys.stderr)

@@ -18,10 +18,10 @@ import os
 import sys
 import types
 
-from . import TYPE_CHECKING, notebook_words, session_names, wire
+from . import TYPE_CHECKING, notebook_words, session_names, source, wire
 
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, List, Optional
+    from typing import Any, Callable, Dict, Optional
 
 #: What an IPython's first cell and its first traceback import.
 _WARM = (
@@ -40,7 +40,7 @@ class Shells:
     Args:
         main: The module in whose namespace cells run.
         emit: Says an event.
-        evaluate: Returns the value of the last of some code objects.
+        evaluate: Returns the value of a compiled cell.
         complete: Runs a coroutine to its end in the event loop of the cells.
 
     Attributes:
@@ -51,7 +51,7 @@ class Shells:
         self,
         main: types.ModuleType,
         emit: Callable[[wire.Event], None],
-        evaluate: Callable[[List[types.CodeType]], Any],
+        evaluate: Callable[[source.Compiled], Any],
         complete: Callable[[Any], Any],
     ) -> None:
         self._main = main

@@ -173,6 +173,14 @@ class _Running(_ANY):  # type: ignore[misc]
         with self.owner.nested():
             return super().run_cell(*arguments, **named)
 
+    def should_run_async(self, raw_cell: str, *, transformed_cell: Any = None, preprocessing_exc_tuple: Any = None) -> bool:
+        if super().should_run_async(
+            raw_cell, transformed_cell=transformed_cell, preprocessing_exc_tuple=preprocessing_exc_tuple
+        ):
+            return True
+        broken = preprocessing_exc_tuple is not None or transformed_cell is None
+        return bool(self.autoawait) and not broken and source.wants_loop(transformed_cell)
+
     async def run_code(self, code_obj: Any, result: Any = None, *, async_: bool = False) -> bool:
         """As IPython's, but that what sys.exit() raises is left to us."""
         __tracebackhide__ = "__ipython_bottom__"

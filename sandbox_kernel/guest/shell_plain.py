@@ -27,7 +27,7 @@ class PlainShell:
         self,
         main: types.ModuleType,
         emit: Callable[[wire.Event], None],
-        evaluate: Callable[[List[types.CodeType]], Any],
+        evaluate: Callable[[source.Compiled], Any],
     ) -> None:
         self._names = main.__dict__
         self._emit = emit
@@ -104,9 +104,9 @@ class PlainShell:
         self._remember(value)
 
     def _compute(self, code: str, name: str) -> Any:
-        parts, shows = source.compile_cell(code, name)
-        value = self._evaluate(parts)
-        return value if shows else None
+        compiled = source.compile_cell(code, name)
+        value = self._evaluate(compiled)
+        return value if compiled.shows else None
 
     def _run_source(self, code: str) -> Any:
         """Run a part of the cell, as magics do."""

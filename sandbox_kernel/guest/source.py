@@ -12,9 +12,10 @@ import linecache
 import types
 
 from . import TYPE_CHECKING
+from .records import record
 
 if TYPE_CHECKING:
-    from typing import Dict, List, Tuple
+    from typing import Any, Dict, List
 
 #: numba and others know the file of a cell by the beginning of its folder's name.
 FOLDER = "/tmp/ipykernel_1"  # noqa: S108 - nothing is there
@@ -66,16 +67,76 @@ def remember(code: str, name: str) -> None:
     linecache.cache[name] = (len(code), None, lines, name)
 
 
-def compile_cell(code: str, name: str) -> Tuple[List[types.CodeType], bool]:
-    """Return what to evaluate in turn, and whether the last is an expression whose value shows."""
+#: ``inspect.CO_COROUTINE``, which is worth no import.
+COROUTINE = 0x80
+
+
+@record(frozen=True)
+class Compiled:
+    """A cell as it is evaluated.
+
+    Attributes:
+        parts: What to evaluate in turn.
+        shows: Whether the last is an expression whose value shows.
+        in_loop: Whether all of it is to run in the event loop: there is an ``await``, or see :func:`wants_loop`.
+    """
+
+    parts: List[types.CodeType]
+    shows: bool
+    in_loop: bool
+
+
+def compile_cell(code: str, name: str) -> Compiled:
+    """Return what to evaluate."""
     flags = _ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     # dont_inherit: the cell is not written under this module's __future__ imports.
     tree = compile(code, name, "exec", flags | _ast.PyCF_ONLY_AST, dont_inherit=True)
+    in_loop = _may_want_loop(code) and _wants_loop(tree)
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], _ast.Expr) else None
     parts = [compile(tree, name, "exec", flags, dont_inherit=True)] if tree.body else []
-    if last is None:
-        return parts, False
-    return [*parts, compile(_ast.Expression(last.value), name, "eval", flags, dont_inherit=True)], True
+    if last is not None:
+        parts.append(compile(_ast.Expression(last.value), name, "eval", flags, dont_inherit=True))
+    awaits = any(part.co_flags & COROUTINE for part in parts)
+    return Compiled(parts, last is not None, in_loop or awaits)
+
+
+def wants_loop(code: str) -> bool:
+    """Say whether a cell without ``await`` is to run in the event loop all the same, as every cell does in ipykernel.
+
+    That is where it calls something that needs a running one (``asyncio.create_task(f())``) itself, and not in a function;
+    but where it starts a loop of its own too it cannot be in one.
+    """
+    try:
+        return _may_want_loop(code) and _wants_loop(compile(code, "", "exec", _ast.PyCF_ONLY_AST, dont_inherit=True))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+
+
+#: What needs a loop that runs, and what starts one. Other packages gather, shield and run, too.
+_OF_A_LOOP = ("create_task", "ensure_future", "get_running_loop", "current_task", "asyncio.gather", "asyncio.shield")
+_STARTS = ("run_until_complete", "run_forever", "asyncio.run")
+_APART = (_ast.FunctionDef, _ast.AsyncFunctionDef, _ast.Lambda, _ast.ClassDef)
+
+
+def _may_want_loop(code: str) -> bool:
+    return any(name in code for name in _OF_A_LOOP)
+
+
+def _wants_loop(tree: Any) -> bool:
+    import ast  # Few cells need it.
+
+    called = set()
+    rest: List[Any] = [tree]
+    while rest:
+        node = rest.pop()
+        if isinstance(node, ast.Call):
+            function = node.func
+            owner = function.value if isinstance(function, ast.Attribute) else None
+            of_asyncio = isinstance(owner, ast.Name) and owner.id == "asyncio"
+            word = getattr(function, "attr", getattr(function, "id", ""))
+            called |= {word, "asyncio." + word} if of_asyncio else {word}
+        rest += [inner for inner in ast.iter_child_nodes(node) if not isinstance(inner, _APART)]
+    return not called.isdisjoint(_OF_A_LOOP) and called.isdisjoint(_STARTS)
 
 
 def ends_quietly(code: str) -> bool:
