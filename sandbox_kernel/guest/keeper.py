@@ -248,7 +248,8 @@ class Keeper:
                 finished = None
                 if word == "done" and self._cell is not None and self._saving_until is None:
                     status, cpu_s = rest
-                    finished = self._course.ended(status, float(cpu_s), lives=self._lives())
+                    lives = self._lasting or self._save_s is not None
+                    finished = self._course.ended(status, float(cpu_s), lives=lives)
                 elif word == "awake":
                     self._emit(wire.Ready("%d.%d.%d" % sys.version_info[:3], " ".join(os.uname()[:4:2])))
                     self._awake, finished = True, self._read_mailbox() if self._mailbox.fd is None else None
@@ -286,9 +287,6 @@ class Keeper:
         if isinstance(event, wire.InputRequest) and self._course.ask(number):
             self._pump.flush()
             self._emit(wire.replace(event, prompt=event.prompt[: ask.PROMPT_CHARS]))
-
-    def _lives(self) -> bool:
-        return self._lasting or self._save_s is not None
 
     def _reap(self) -> Optional[wire.Finished]:
         """Take the exit status of every child that ended: as process 1 we inherit the orphans of the cell too."""
