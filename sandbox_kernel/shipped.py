@@ -6,15 +6,21 @@ cloudpickle runs inside alone, under a name of our own, so that it neither meets
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import io
 import json
 import py_compile
 import tempfile
 import zipfile
+import zlib
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
+#: The name of what has the code of all modules: see guest/piece.py.
+CODE = "code"
+#: Of a file of compiled code: what is before the code.
+_HEADER_BYTES = 16
 #: The first moment that an archive can tell: the same files give the same archive.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -32,10 +38,12 @@ def guest_sources() -> dict[str, str]:
 def guest_archive(path: str, package: str) -> bytes:
     """Return the guest as a zip archive that Python imports from; ``path`` is where it will lie, for tracebacks.
 
-    With each source goes its code as this Python compiles it. An image with the same Python need not compile it in each new
-    sandbox, which took 0.1 s of a processor, and twice that with half of one; another Python takes the source.
+    With the sources goes their code as this Python compiles it. An image with the same Python need not compile it in each new
+    sandbox, which took 0.1 s of a processor, and twice that with half of one; another Python takes the sources. All of it is
+    one piece, see ``guest/piece.py``, but for what is there before that.
     """
     buffer = io.BytesIO()
+    codes = {}
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(buffer, "w", compresslevel=9) as archive:
         for name, source in sorted(guest_sources().items()):
             inside, file = f"{package}/{name}", Path(folder, name)
@@ -43,8 +51,14 @@ def guest_archive(path: str, package: str) -> bytes:
             # In an archive nobody compares times, so the code is what counts.
             mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
             py_compile.compile(str(file), f"{file}c", f"{path}/{inside}", doraise=True, invalidation_mode=mode)
-            archive.writestr(zipfile.ZipInfo(f"{inside}c", _EPOCH), Path(f"{file}c").read_bytes(), zipfile.ZIP_DEFLATED)
+            compiled = Path(f"{file}c").read_bytes()
+            codes[name.removesuffix(".py")] = compiled[_HEADER_BYTES:]
+            if name in ("__init__.py", "piece.py"):
+                archive.writestr(zipfile.ZipInfo(f"{inside}c", _EPOCH), compiled, zipfile.ZIP_DEFLATED)
             archive.writestr(zipfile.ZipInfo(inside, _EPOCH), source, zipfile.ZIP_DEFLATED)
+        index = json.dumps([[name, len(code)] for name, code in codes.items()]).encode()
+        whole = zlib.compress(b"\n".join([index, b"".join(codes.values())]), 9)
+        archive.writestr(zipfile.ZipInfo(f"{package}/{CODE}", _EPOCH), importlib.util.MAGIC_NUMBER + whole)
     return buffer.getvalue()
 
 

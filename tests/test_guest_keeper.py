@@ -81,9 +81,10 @@ def test_directory_mailbox(tmp_path: Path) -> None:
         assert said.shown == ["42"] and guest.said.of(wire.Started) == [wire.Started(5)]
 
 
-def test_a_cell_that_lay_there_before_the_guest(tmp_path: Path) -> None:
-    """It is taken when the guest is ready, and its time begins then."""
-    (tmp_path / "0.json").write_bytes(wire.dump(wire.Cell(5, "6 * 7")))
+@pytest.mark.parametrize("size", [0, 3_000_000])
+def test_a_cell_that_lay_there_before_the_guest(tmp_path: Path, size: int) -> None:
+    """It is taken when the guest is ready, and its time begins then, however long it is."""
+    (tmp_path / "0.json").write_bytes(wire.dump(wire.Cell(5, "6 * 7 #" + size * "x")))
     with Guest(tmp_path, mailbox=str(tmp_path)) as guest:
         assert guest.rest().shown == ["42"]
     assert [type(event) for event in guest.said[:2]] == [wire.Ready, wire.Started]

@@ -33,6 +33,7 @@ OWNERS = {"metadata": {"name": GUEST_NAME.replace("guest", "owners"), "uid": "of
 
 BOOT = (
     "import sys; sys.path.insert(0, '/opt/sandbox-kernel/guest.zip'); "
+    "from _sandbox_guest import piece; piece.begin(); "
     "from _sandbox_guest.__main__ import main; sys.exit(main(sys.argv[1]))"
 )
 GUEST_SETTINGS = {

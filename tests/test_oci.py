@@ -143,6 +143,7 @@ def test_the_guests_command() -> None:
     """The guest is started by one line of Python and gets its settings as one argument."""
     boot = (
         "import sys; sys.path.insert(0, '/opt/sandbox-kernel'); "
+        "from _sandbox_guest import piece; piece.begin(); "
         "from _sandbox_guest.__main__ import main; sys.exit(main(sys.argv[1]))"
     )
     settings = {"mailbox": "-", "memory_mib": 512}

@@ -13,10 +13,13 @@ import pytest
 
 from sandbox_kernel import shipped
 from sandbox_kernel.backends.configmaps import CONFIG_MAP_BYTES
+from sandbox_kernel.guest import piece
 
 PROGRAM = """
 import sys
 sys.path.insert(0, sys.argv[1])
+from guest import piece
+piece.begin()
 from guest import wire
 print(wire.Heartbeat(), wire.dump.__code__.co_filename)
 """
@@ -69,7 +72,9 @@ def test_code_of_this_python_is_taken_as_it_is(archive: bytes, tmp_path: Path) -
 def test_another_python_takes_the_source(archive: bytes, tmp_path: Path) -> None:
     """Code of another Python, as its first bytes tell, is passed over."""
     assert len(importlib.util.MAGIC_NUMBER) == 4
-    status, said, _ = imported(changed(archive, ".pyc", b"????", 0), tmp_path)
+    assert shipped.CODE == piece.CODE
+    other = changed(changed(archive, ".pyc", b"????", 0), f"/{piece.CODE}", b"????", 0)
+    status, said, _ = imported(other, tmp_path)
     assert (status, said) == (0, f"Heartbeat() {tmp_path}/guest.zip/guest/wire.py\n")
 
 
@@ -84,6 +89,6 @@ def test_a_start_imports_little_of_pythons_own(archive: bytes, tmp_path: Path) -
     """A new sandbox has half a processor, and somebody may wait for it."""
     place = tmp_path / "guest.zip"
     place.write_bytes(archive)
-    program = "import sys; sys.path.insert(0, sys.argv[1]); import guest.__main__, guest.carry; print(*sys.modules)"
+    program = PROGRAM.rpartition("from")[0] + "import guest.__main__, guest.carry\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-I", "-c", program, str(place)], capture_output=True, text=True, check=True)
     assert not DEAR & set(done.stdout.split())

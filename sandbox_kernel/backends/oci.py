@@ -37,7 +37,8 @@ NEW_PARTS = "/opt/sandbox-new-parts"
 def boot(place: str) -> str:
     """Return the program that puts the guest, shipped to ``place``, on the path and starts it."""
     return (
-        f"import sys; sys.path.insert(0, {place!r}); from {GUEST_PACKAGE}.__main__ import main; sys.exit(main(sys.argv[1]))"
+        f"import sys; sys.path.insert(0, {place!r}); from {GUEST_PACKAGE} import piece; piece.begin(); "
+        f"from {GUEST_PACKAGE}.__main__ import main; sys.exit(main(sys.argv[1]))"
     )
 
 

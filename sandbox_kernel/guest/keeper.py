@@ -149,12 +149,11 @@ class Keeper:
         while True:
             poll = self._calm_poll if time.monotonic() < self._pump.rest_until else self._poll
             ready = {fd for fd, _ in poll.poll(self._wait_s(idle_until) * 1000)}
-            finished = None
-            if self._mailbox.fd in ready or (self._mailbox.fd is None and self._awake):
+            finished = self._look_at_cell(ready)
+            if finished is None and (self._mailbox.fd in ready or (self._mailbox.fd is None and self._awake)):
                 finished = self._read_mailbox()
             if self._mailbox.closed or (self._cell is None and time.monotonic() >= idle_until):
                 return
-            finished = finished or self._look_at_cell(ready)
             if finished is not None:
                 self._finish(finished)
                 if not (self._lasting and finished.lives) and self._saving_until is None:
@@ -252,7 +251,7 @@ class Keeper:
                     finished = self._course.ended(status, float(cpu_s), lives=lives)
                 elif word == "awake":
                     self._emit(wire.Ready("%d.%d.%d" % sys.version_info[:3], " ".join(os.uname()[:4:2])))
-                    self._awake, finished = True, self._read_mailbox() if self._mailbox.fd is None else None
+                    self._awake = True
                 elif word == "listen":
                     self._pump.listen()
                 elif word == "event":
