@@ -60,8 +60,8 @@ async def test_a_widgets_life() -> None:
     ]
     assert front.comms.open == {"a"}
     for method in ("update", "echo_update"):
-        data = {"method": method, "state": {"value": "x<img>"}, "buffer_paths": []}
-        said = update("a", {"value": "x<img src=//x>"}, method, metadata={"a": 1})
+        data = {"method": method, "state": {"value": "x<b>y</b>"}, "buffer_paths": []}
+        said = update("a", {"value": "x<b onclick=z()>y</b>"}, method, metadata={"a": 1})
         assert front.hear(said) == [("comm_msg", {"comm_id": "a", "data": data}, {"buffers": []})]
     assert front.hear(wire.Comm("close", "a", data={"a": 1})) == [("comm_close", {"comm_id": "a", "data": {}}, {})]
     assert front.comms.open == frozenset()
