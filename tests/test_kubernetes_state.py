@@ -314,7 +314,7 @@ async def test_what_is_too_large_to_be_brought_is_refused(make: Make, places: Pa
     session = make("--KubernetesBackend.inline_mib=0.5").session()
     await run(session, "x = 1")
     await session.load("big")
-    with pytest.raises(StateUnusable, match=r"2\.9 MiB.*KubernetesBackend\.workspace"):
+    with pytest.raises(StateUnusable, match=r"2\.9 MiB.*inline_mib.*workspace"):
         await session.run("x")
     assert await value(session, "x") == "1"
 
