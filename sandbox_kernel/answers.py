@@ -138,6 +138,8 @@ class Answers(Kernel):
         if known is None and asked.subject and asked.kind in ("attribute", "key"):
             return completion.reply(asked, cursor, await self._of_value(asked, code, cursor))
         proposals = known or []
+        if asked.kind == "name" and self._main_asyncio_lock.locked():  # Of what runs nobody has told yet.
+            proposals = [*proposals, *completion.made_by(self._sources.newest(), asked)]
         if asked.kind == "name" and asked.subject and not completion.signature(asked.subject, outline):
             said = await self._ask_sandbox("name", asked.subject, SOON_S)
             proposals = [*completion.arguments(said), *proposals]

@@ -6,6 +6,7 @@ Where the outline knows the object its word counts; elsewhere the proposals of :
 
 from __future__ import annotations
 
+import ast
 import builtins
 import inspect
 import keyword
@@ -265,6 +266,30 @@ def arguments(said: Any) -> list[Proposal]:
     parts = said.get("parameters") if isinstance(said, dict) else None
     found = [_FIRST.match(part) for part in parts if isinstance(part, str)] if isinstance(parts, list) else []
     return [Proposal(name[0] + "=", "param") for name in found if name is not None]
+
+
+def made_by(source: str, asked: Question) -> list[Proposal]:
+    """Return proposals for the names that a cell makes, and for the parameters of a function of its, as its source says."""
+    try:
+        rest: list[ast.AST] = [ast.parse(source)]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    found = []
+    while rest:
+        node = rest.pop()
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            found.append(Proposal(node.name, "class" if isinstance(node, ast.ClassDef) else "function"))
+            if node.name == asked.subject and not isinstance(node, ast.ClassDef):
+                named = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+                found += [Proposal(item.arg + "=", "param") for item in named]
+            continue
+        if isinstance(node, ast.alias):
+            found.append(Proposal((node.asname or node.name).partition(".")[0], "module"))
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.append(Proposal(node.id))
+        if not isinstance(node, (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
+            rest += ast.iter_child_nodes(node)
+    return found
 
 
 def path_asked(asked: Question) -> str:

@@ -59,6 +59,11 @@ class Session:
         newest = self._newest_conversation
         return None if newest is None or newest.ended or newest.sandbox is None else newest.sandbox.pid
 
+    @property
+    def closed(self) -> bool:
+        """Whether close() was called."""
+        return self._closed
+
     async def outline(self) -> Outline:
         """Return what the namespace held after the last cell, as its guest told. Empty unless ``outlines.wanted``."""
         if self._told_by is not None:

@@ -46,6 +46,10 @@ class Sources:
         while self._characters > MOST_CHARACTERS:
             self._characters -= len(self._cells.popleft()) + 1
 
+    def newest(self) -> str:
+        """Return the source of the cell that began last."""
+        return self._cells[-1] if self._cells else ""
+
     def before(self, code: str, cursor: int, *, alone: bool = False) -> tuple[str, int, int]:
         """Return earlier cells and this one up to its cursor, as one source, and line and column of the cursor in it.
 

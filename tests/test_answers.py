@@ -95,21 +95,24 @@ def test_answers_come_while_a_cell_runs(notebook: Notebook) -> None:
     """A cell that does not end keeps nobody from an answer, and the kernel is shown as busy after it as before."""
     notebook.run(CODE)
     client = notebook.client
-    running = client.execute("print('go')\nwhile True: pass")
+    source = "import os.path as fresh_os\nfresh_name = [1]\ndef fresh(long_word): pass\nprint('go')\nwhile True: pass"
+    running = client.execute(source)
     while client.get_iopub_msg(timeout=60)["msg_type"] != "stream":
         pass
     assert complete(notebook, "foo.b") == ["bar", "boom"]
+    assert sorted(complete(notebook, "fresh_")) == ["fresh_name", "fresh_os"]
+    assert complete(notebook, "fresh(long_") == ["long_word="]
     assert "bar(a, b=2)" in inspect(notebook, "foo.bar")
     assert is_complete(notebook, "for i in x:") == "incomplete"
-    assert [row[2] for row in history(notebook, hist_access_type="tail", n=1)] == ["print('go')\nwhile True: pass"]
+    assert [row[2] for row in history(notebook, hist_access_type="tail", n=1)] == [source]
     states = []
     while states[-2:] != [("idle", "history_request"), ("busy", "execute_request")]:
         message = client.get_iopub_msg(timeout=60)
         assert message["msg_type"] == "status"
         states.append((message["content"]["execution_state"], message["parent_header"]["msg_type"]))
     kinds = ["complete_request", "inspect_request", "is_complete_request", "history_request"]
-    for kind in kinds:
-        assert [state for state, of in states if of == kind] == ["busy", "idle"]
+    for kind, times in zip(kinds, (3, 1, 1, 1), strict=True):
+        assert [state for state, of in states if of == kind] == ["busy", "idle"] * times
     assert {state for state, of in states if of == "execute_request"} == {"busy"}
     notebook.manager.interrupt_kernel()
     while True:

@@ -340,6 +340,47 @@ async def test_forks_are_independent(state: str) -> None:
         assert await value(await forks[2].fork(), "x") == "[0, 3]"
 
 
+async def test_what_is_asked_first_is_done_first(state: str) -> None:
+    """Who asks for several things without waiting gets them in that order, whatever each has to wait for."""
+    async with a_session(state) as session:
+        await session.run("x = [1]")
+        await session.run("x = x + [2]")
+        *_, shown = await asyncio.gather(session.run("x = x + [3]"), session.undo(), session.run("x"))
+        assert shown.result["text/plain"] == "[1, 2]"
+        *_, shown = await asyncio.gather(session.run("x = x + [4]"), session.rewind(1), session.run("x"))
+        assert shown.result["text/plain"] == "[1]"
+        _, fork = await asyncio.gather(session.run("x = x + [5]"), session.fork())
+        assert await value(fork, "x") == "[1, 5]"
+
+
+async def test_what_is_closed_says_so(state: str) -> None:
+    """A session or an executor that was closed does nothing any more, and says why."""
+    executor = SandboxExecutor("local", state=state)
+    session = executor.session()
+    await session.run("x = 1")
+    await session.close()
+    for use in (session.run("x"), session.fork(), session.undo(), session.rewind(0), session.save("a"), session.load("a")):
+        with pytest.raises(ConfigurationError, match="session is closed"):
+            await use
+    await executor.close()
+    with pytest.raises(ConfigurationError, match="executor is closed"):
+        await executor.run("1")
+    with pytest.raises(ConfigurationError, match="executor is closed"):
+        executor.session()
+
+
+async def test_looking_at_what_is_held_runs_no_code_of_the_user_s() -> None:
+    """Sizes are asked of what packages made, and not of objects of the session's own classes."""
+    async with a_session("exact") as session:
+        asks = "def __getattr__(self, name): print(name); raise AttributeError(name)"
+        weighs = "def __sizeof__(self): print(1); return 1"
+        await session.run(f"class Own(list):\n    {asks}\n    {weighs}\nown, data = Own(), bytearray(5000)")
+        found = {name: size for name, _, size in await session._session.names()}
+        assert found["data"] > 5000 and found["own"] > 0
+        result = await session.run("print('end')")
+        assert result.stdout == "end\n"
+
+
 async def test_what_functions_of_a_fork_say_is_a_notice(state: str) -> None:
     """What functions for a fork print, display and raise, and the programs they start, is a notice of the fork, told once."""
     code = (

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .. import settings
+from ..errors import ConfigurationError
 from ..lasting import LastingSession
 from ..portal import Portal
 from ..runner import Runner
@@ -30,6 +31,7 @@ class SandboxExecutor:
         self._config = config if config is not None else settings.from_keywords(backend, settings_)
         self._runner: Runner | None = None
         self._session: Session | None = None
+        self._closed = False
 
     async def run(
         self,
@@ -47,6 +49,8 @@ class SandboxExecutor:
         return await run_snippet(self._open(), code, files, timeout_s, on_stream)
 
     def _open(self) -> Session:
+        if self._closed:
+            raise ConfigurationError("This executor is closed.", "Make another.")
         if self._session is None:
             self._runner = Runner(config=self._config)
             self._session = self._runner.open_session("fresh")
@@ -74,6 +78,7 @@ class SandboxExecutor:
 
     async def close(self) -> None:
         """End and remove everything. May be called twice."""
+        self._closed = True
         runner, self._runner, self._session = self._runner, None, None
         if runner is not None:
             await runner.close()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING
 
 from .. import policy
@@ -35,6 +37,8 @@ class AgentSession:
         self._session = session
         self.notices: list[str] = []
         self._told: dict[str, str] = {}
+        #: Held by each call: what was asked first is done first, whatever it has to wait for before it begins.
+        self._order = asyncio.Lock()
         session.tell = self._tell
         session.kept = self._note
 
@@ -42,6 +46,14 @@ class AgentSession:
     def id(self) -> str:
         """Its id; ``sandbox_session.id`` in the sandbox."""
         return self._session.id
+
+    @contextlib.asynccontextmanager
+    async def _in_turn(self) -> AsyncIterator[LastingSession]:
+        async with self._order:
+            if self._session.closed:
+                raise ConfigurationError("This session is closed.", "Open another.")
+            with told_to_programs():
+                yield self._session
 
     def _tell(self, sentence: str) -> None:
         text = policy.clean_text(sentence)
@@ -58,9 +70,10 @@ class AgentSession:
 
     async def not_carried(self) -> list[tuple[str, str]]:
         """Return the names that the next run will not have, and why; waits until the state of the last one is taken."""
-        await self._session.settled()
-        point = self._session.head()
-        return [] if point is None else _lost(point)
+        async with self._in_turn() as session:
+            await session.settled()
+            point = session.head()
+            return [] if point is None else _lost(point)
 
     async def run(
         self,
@@ -70,36 +83,37 @@ class AgentSession:
         on_stream: Callable[[str, str], None] | None = None,
     ) -> Result:
         """See :meth:`SandboxExecutor.run`. The state after a run that ended by itself is there in the next."""
-        # A name of its own each: tracebacks through earlier runs show the lines of those.
-        name = f"snippet {self._session.count + 1}"
-        return await run_snippet(self._session, code, files, timeout_s, on_stream, name)
+        async with self._in_turn() as session:
+            # A name of its own each: tracebacks through earlier runs show the lines of those.
+            name = f"snippet {session.count + 1}"
+            return await run_snippet(session, code, files, timeout_s, on_stream, name)
 
     async def fork(self) -> AgentSession:
         """Return a new session with this one's state; from now on they are independent. Raises StateNotSaved."""
-        with told_to_programs():
-            return AgentSession(self._runner, await self._runner.fork(self._session))
+        async with self._in_turn() as session:
+            return AgentSession(self._runner, await self._runner.fork(session))
 
     async def undo(self, runs: int = 1) -> None:
         """Take back a number of runs, at least 1. Raises StateUnusable, or ConfigurationError for what is no such number."""
         if isinstance(runs, bool) or not isinstance(runs, int) or runs < 1:
             raise ConfigurationError(f"{runs!r} is no number of runs to take back.", "Use: session.undo(2)")
-        with told_to_programs():
-            await self._session.undo(runs)
+        async with self._in_turn() as session:
+            await session.undo(runs)
 
     async def rewind(self, run: int) -> None:
         """Go to the state after a run, counted from 1; 0 is the beginning. Raises StateUnusable."""
-        with told_to_programs():
-            await self._session.rewind(run)
+        async with self._in_turn() as session:
+            await session.rewind(run)
 
     async def save(self, name: str) -> None:
         """Save the state under a name; it outlives this process. Raises StateNotSaved or StateUnusable."""
-        with told_to_programs():
-            await self._session.save(name)
+        async with self._in_turn() as session:
+            await session.save(name)
 
     async def load(self, name: str) -> None:
         """Go on from a saved session, as a new life of it. Raises StateUnusable."""
-        with told_to_programs():
-            await self._session.load(name)
+        async with self._in_turn() as session:
+            await session.load(name)
 
     async def interrupt(self) -> None:
         """Raise KeyboardInterrupt in what runs now, and end it when it goes on; its outcome is ``interrupted``."""

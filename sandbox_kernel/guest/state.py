@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 #: Bytes of a part in one event: a frame's event must stay far below its limit.
 PIECE_BYTES = 3 << 20
 MOST_NAMES = 1000
+_MAIN = "__main__"
 #: The name under which they are carried.
 ON_FORK = "_sandbox_on_fork"
 
@@ -206,10 +207,14 @@ def _kind(value: Any) -> str:
 
 
 def _weigh(value: Any) -> int:
-    """Estimate the bytes of a value without running the user's code more than asking it for its size."""
+    """Estimate the bytes of a value without running the user's code."""
+    from . import looking  # When it is asked for.
+
     try:
+        if any(looking.home(base) == _MAIN for base in type.mro(type(value))):
+            return object.__sizeof__(value)
         size = getattr(value, "nbytes", None)
-        if type(size) is not int and type(value).__module__.partition(".")[0] == "pandas":
+        if type(size) is not int and looking.home(type(value)).partition(".")[0] == "pandas":
             size = value.memory_usage(deep=False)
             size = size if isinstance(size, int) else int(size.sum())
         return max(0, size if type(size) is int else sys.getsizeof(value, 0))
