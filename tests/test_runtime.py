@@ -380,8 +380,12 @@ def test_setup_fetches_a_go_where_there_is_an_old_one(
 @contextlib.contextmanager
 def setup_process() -> Iterator[subprocess.Popen[str]]:
     """`sandbox-kernel setup` as a process of its own."""
+    # Who was started in the background of a shell ignores Ctrl-C, and so would this.
+    heeds = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     code = "from sandbox_kernel import runtime; print(runtime.setup(lambda line: print(line, flush=True)).path)"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{heeds}; {code}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         try:
             yield process
         finally:
