@@ -41,6 +41,7 @@ check: venv
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache | tail -3
+	@$(BIN)/python -m pytest -q --no-header tests/test_layers.py
 
 format: venv
 	@$(BIN)/ruff format
