@@ -40,7 +40,7 @@ check: venv
 	@$(BIN)/ruff format --check --quiet || { echo 'make format puts this right'; exit 1; }
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-cache | tail -3
+	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m pytest -q --no-header tests/test_layers.py
 
 format: venv
