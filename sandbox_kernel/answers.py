@@ -130,7 +130,7 @@ class Answers(Kernel):
         if asked.kind == "path":
             said = await self._ask_sandbox("paths", completion.path_asked(asked), LOOK_S)
             return completion.reply(asked, cursor, completion.of_paths(asked, said))
-        outline = await self._told_outline()
+        outline = await self._outline()
         words = commands.NAMES
         if asked.kind == "word":
             words = tuple(await asyncio.to_thread(commands.choices, asked.subject, self._sandbox_session))
@@ -184,7 +184,7 @@ class Answers(Kernel):
 
     async def _without_sandbox(self, code: str, cursor: int, path: str) -> dict[str, str] | None:
         """Return what is known of a name while a cell runs."""
-        found = inspection.facts(path, await self._told_outline())
+        found = inspection.facts(path, await self._outline())
         if found is None or ("." in path and "\n" not in found.get("Docstring", "")):
             before = code[: code.rfind("\n", 0, cursor) + 1] + path
             said = await self._ask_jedi("explain", self._sources.before(before, len(before)), LONG_S)
@@ -233,9 +233,10 @@ class Answers(Kernel):
             self._loop().call_later(LEARN_AFTER_S, lambda: asyncio.ensure_future(self._learn()))
 
     async def _learn(self) -> None:
+        outline = await self._outline()
         new = {
             variable.of: name
-            for name, variable in self._outline().names.items()
+            for name, variable in outline.names.items()
             if variable.kind == "instance" and not variable.of.startswith(_KNOWN)
         }
         for kind in [kind for kind in new if kind not in self._learned][:MOST_LEARNED]:
@@ -248,11 +249,7 @@ class Answers(Kernel):
 
     # -- where they come from
 
-    def _outline(self) -> Outline:
-        session = self._sandbox_session
-        return Outline() if session is None else session.outlines.now
-
-    async def _told_outline(self) -> Outline:
+    async def _outline(self) -> Outline:
         """Return it when that of the last cell has come: it comes after the reply."""
         session = self._sandbox_session
         if session is None or self._main_loop is None:

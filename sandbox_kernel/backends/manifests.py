@@ -22,7 +22,7 @@ from typing import Any
 from ..limits import MIB, Limits
 from .base import Request
 from .configmaps import GUEST_FILE, MANAGED_BY, SESSION_LABEL, guest_config_map_name, state_layout
-from .oci import GUEST, HOME, PARTS, SAVE_S, UID, carry_settings, guest_args, hash_seed
+from .oci import EVERYWHERE, GUEST, HOME, PARTS, SAVE_S, UID, carry_settings, guest_args, hash_seed
 
 CONTAINER = "cell"
 MAILBOX = "/mailbox"
@@ -185,14 +185,7 @@ def _container(request: Request, settings: PodSettings, inline: Mapping[str, byt
         encoded = {digest: base64.b64encode(data).decode("ascii") for digest, data in inline.items()}
         guest_settings["carry"]["inline"] = encoded
     own = hash_seed(request.session) if request.mode == "carry" else {}
-    environment = {
-        "HOME": HOME,
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "MPLBACKEND": "agg",
-        "PIP_RETRIES": "0",
-        **own,
-        **settings.environment,
-    }
+    environment = {"HOME": HOME, **EVERYWHERE, **own, **settings.environment}
     return {
         "name": CONTAINER,
         "image": settings.image,

@@ -29,6 +29,12 @@ GUEST_PACKAGE = "_sandbox_guest"
 _PATH = ("/usr/local/bin", "/usr/bin", "/bin")
 #: What carrying the state out may take, beyond the cell's own time.
 SAVE_S = 120.0
+#: The environment of guests, wherever they are.
+EVERYWHERE = {
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "MPLBACKEND": "agg",
+    "PIP_RETRIES": "0",  # There is no network that could come back.
+}
 #: Where carried state comes in and goes out.
 PARTS = "/opt/sandbox-parts"
 NEW_PARTS = "/opt/sandbox-new-parts"
@@ -139,9 +145,7 @@ def environment(python: str, extra: Mapping[str, str]) -> dict[str, str]:
         "PATH": ":".join(dict.fromkeys((os.path.dirname(python), *_PATH))),
         "HOME": HOME,
         "LANG": "C.UTF-8",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "MPLBACKEND": "agg",
-        "PIP_RETRIES": "0",  # There is no network that could come back.
+        **EVERYWHERE,
         **extra,
     }
 
