@@ -15,14 +15,20 @@ _MEMORY = "/memfd:runsc-memory"
 _PROC = "/proc"
 
 
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has begun; none where the kernel does not list them."""
+    found = []
+    for task in _listed(Path(_PROC, str(pid)) / "task"):
+        with contextlib.suppress(OSError):
+            found += [int(child) for child in Path(_PROC, str(pid), "task", task, "children").read_text().split()]
+    return found
+
+
 def tree(pid: int) -> list[int]:
     """Return a process and all that are below it."""
     found = [pid]
     for parent in found:
-        for task in _listed(Path(_PROC, str(parent)) / "task"):
-            with contextlib.suppress(OSError):
-                children = (Path(_PROC, str(parent)) / "task" / task / "children").read_text()
-                found += [int(child) for child in children.split() if int(child) not in found]
+        found += [child for child in children(parent) if child not in found]
     return found
 
 

@@ -200,7 +200,7 @@ async def test_a_sandbox_that_dies_while_it_is_saved(monkeypatch: pytest.MonkeyP
     async with a_session() as session:
         await run(session, "x = 1")
         with monkeypatch.context() as patch:
-            patch.setattr(LocalSandbox, "_ask", _killing(LocalSandbox._ask))
+            patch.setattr(LocalSandbox, "save", _killing(LocalSandbox.save))
             await run(session, "x = 2; import os; y = os.urandom(50_000_000)")
         [said] = told(session)
         assert said.startswith("The state after run 2 is lost: ") and said.endswith("from before run 2.")
@@ -211,26 +211,24 @@ async def test_a_sandbox_that_dies_while_it_is_saved(monkeypatch: pytest.MonkeyP
         assert told(session) == []
 
 
-def _killing(ask: Callable[..., Any]) -> Callable[..., Any]:
-    """Return what asks for a checkpoint, and kills the sandbox when its image has begun to grow."""
+def _killing(save: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what saves a sandbox, and kills it when its image has begun to grow."""
 
-    async def ask_and_kill(sandbox: LocalSandbox, command: list[str], timeout_s: float) -> None:
-        asking = asyncio.ensure_future(ask(sandbox, command, timeout_s))
-        if command[0] == "checkpoint":
-            folder = Path(command[-1].removeprefix("--image-path="))
-            while not asking.done() and not any(path.stat().st_size for path in folder.glob("pages*")):
-                await asyncio.wait({asking}, timeout=0.001)
-            assert sandbox._process is not None
-            os.kill(sandbox._process.pid, signal.SIGKILL)
-        await asking
+    async def save_and_kill(sandbox: LocalSandbox, folder: Path) -> Any:
+        saving = asyncio.ensure_future(save(sandbox, folder))
+        while not saving.done() and not any(path.stat().st_size for path in folder.glob("pages*")):
+            await asyncio.wait({saving}, timeout=0.001)
+        assert sandbox._process is not None
+        os.kill(sandbox._process.pid, signal.SIGKILL)
+        return await saving
 
-    return ask_and_kill
+    return save_and_kill
 
 
 HOST = """
 import asyncio, sys
 from sandbox_kernel.backends.blank import Blank
-from sandbox_kernel.backends.container import LocalSandbox
+from sandbox_kernel.backends.control import Socket
 from sandbox_kernel.backends.runsc import LocalBackend
 from sandbox_kernel.executors import SandboxExecutor
 
@@ -239,12 +237,11 @@ async def main():
         session = executor.session()
         await session.run("x = 1")
         await session._session.settled()
-        real = LocalSandbox._ask
-        async def ask(sandbox, command, timeout_s):
-            if command[0] == "checkpoint":
-                print("here", flush=True)
-            await real(sandbox, command, timeout_s)
-        LocalSandbox._ask = ask
+        real = Socket.checkpoint
+        async def checkpoint(plane, folder):
+            print("here", flush=True)
+            await real(plane, folder)
+        Socket.checkpoint = checkpoint
         await session.run("import os; y = os.urandom(100_000_000)")
         if sys.argv[1] == "carry":
             print("here", flush=True)

@@ -92,6 +92,7 @@ async def test_every_cell_has_a_sandbox_of_its_own(state: str) -> None:
                 expected = {following._bundle, backend._blanks._waiting.bundle}
                 assert len(expected) == 2 and following._bundle not in before
                 before.add(following._bundle)
+            await asyncio.gather(*session._runner._closing)  # Nobody waits for the end of the one before.
             assert {path.parent for path in backend._home.glob("*/config.json")} == expected
 
 

@@ -19,16 +19,13 @@ from typing import Any
 
 from ..errors import StateNotSaved, StateUnusable
 from ..processes import Process, Processes
-from . import blank, images, oci, openfiles, pipes
+from . import affinity, blank, control, images, oci, openfiles, pipes
 from .base import Ending, Request, Snapshot
 
 #: A line that is longer is not from our guest; what follows of it is dropped.
 LINE_BYTES = 1 << 16
 #: Kept of what runsc writes to stderr, for the message when it fails.
 STDERR_BYTES = 1 << 14
-#: For an answer of runsc's control plane, and for writing an image: 2.3 s for each GB were measured.
-ANSWER_S = 20.0
-WRITE_S = 180.0
 #: For what is left in the pipe of a sandbox that stands still.
 DRAIN_S = 5.0
 #: Files that have gone from a mount and are put back, empty, for a restore.
@@ -51,8 +48,12 @@ class LocalSandbox:
         *,
         made: blank.Blank | None = None,
         heard: Callable[[], None] = lambda: None,
+        version: str = "",
     ) -> None:
-        """``made`` is a container in ``bundle`` that waits for the image; ``heard`` is called when the guest is heard."""
+        """``made`` is a container in ``bundle`` that waits for the image; ``heard`` is called when the guest is heard.
+
+        ``version`` is that of runsc.
+        """
         self._processes = processes
         self._runsc = runsc
         self._bundle = bundle
@@ -77,7 +78,11 @@ class LocalSandbox:
         self._writing = asyncio.Lock()
         self._heard = False
         self._blank = made
+        self._processors = affinity.Processors(0)
         self._on_heard = heard
+        self._control: control.Plane = control.Commands(processes, self._command, self._name)
+        if version == control.SPOKEN:
+            self._control = control.Socket(bundle.parent / "root" / f"runsc-{self._name}.sock")
 
     def write_bundle(self, config: dict[str, Any], mounts: Sequence[oci.Mount]) -> None:
         """Write what runsc reads; ``mounts`` are those of the configuration."""
@@ -102,14 +107,18 @@ class LocalSandbox:
             made, self._blank = self._blank, None
             assert self._image is not None and made.process is not None
             self._process = made.process  # To be ended, too, should this be cut off.
+            self._processors = affinity.Processors(made.process.pid)
+            self._processors.let_out()
             if await made.fill(self._image):
                 return self._process
         command = ["run"] if self._image is None else ["restore", f"--image-path={self._image}"]
-        return await self._processes.spawn(
+        process = await self._processes.spawn(
             self._command(*command, f"--bundle={self._bundle}", self._name),
             rlimits=oci.runsc_rlimits(self._request.limits),
             cpus=oci.processors(self._request.limits),
         )
+        self._processors = affinity.Processors(process.pid)
+        return process
 
     def _command(self, *words: str) -> list[str]:
         return oci.runsc_args(self._runsc, root=str(self._bundle.parent / "root"), command=words)
@@ -134,6 +143,7 @@ class LocalSandbox:
                         await self._check_restored()
                     if not self._heard:
                         self._heard = True
+                        self._processors.bring_back()
                         self._on_heard()
                     for made in placeholders:
                         yield made.told.encode("utf-8", "replace")
@@ -223,10 +233,11 @@ class LocalSandbox:
         """
         assert self._process is not None
         try:
-            await self._ask(["pause"], ANSWER_S)
+            await self._control.pause()
+            self._processors.let_out()
             await asyncio.to_thread(folder.mkdir, mode=0o700)
             # It stands still, so what it uses can be looked at while it is written.
-            writing = self._ask(["checkpoint", "--leave-running", f"--image-path={folder}"], WRITE_S)
+            writing = self._control.checkpoint(folder)
             looking = asyncio.to_thread(images.mapped, self._process.pid, self._mounts)
             found = await asyncio.gather(writing, looking, return_exceptions=True)
             for error in found:
@@ -246,12 +257,6 @@ class LocalSandbox:
         manifest = {"needs": self._needs, "mapped": libraries, "open": held, "files": marks}
         return Snapshot(folder.name, "exact", size, folder, manifest=manifest)
 
-    async def _ask(self, command: Sequence[str], timeout_s: float) -> None:
-        """Have runsc do something with the sandbox. Raises StateNotSaved."""
-        status, said = await self._processes.call(self._command(*command, self._name), timeout_s=timeout_s)
-        if status != 0:
-            raise StateNotSaved(*images.why_not_saved(said), alive=True)
-
     async def _drain(self) -> None:
         """Return when all that a paused sandbox has said was taken. An end that is under way says so itself."""
         deadline = asyncio.get_running_loop().time() + DRAIN_S
@@ -270,10 +275,12 @@ class LocalSandbox:
 
     async def _go_on(self) -> None:
         """Let a paused sandbox run again. Raises StateNotSaved (not alive) when it does not."""
-        status, said = await self._processes.call(self._command("resume", self._name), timeout_s=ANSWER_S)
-        if status != 0 and "not paused" not in said:
+        try:
+            self._processors.bring_back()
+            await self._control.resume()
+        except StateNotSaved as error:
             await self.kill()
-            raise StateNotSaved(f"The sandbox broke while its state was being saved: {' '.join(said.split())[-300:]}")
+            raise StateNotSaved(f"The sandbox broke while its state was being saved: {error.message}") from error
 
     @property
     def pid(self) -> int | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import os
 import re
 import stat
@@ -17,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from .. import usage
 from ..errors import GO_BACK, OR_BEGIN_ANEW, StateNotSaved, StateUnusable
 from . import oci
 
@@ -93,15 +95,18 @@ def _mark_of(path: str) -> Mark | None:
 
 def sandbox_pid(runsc_pid: int) -> int | None:
     """Return the sandbox process that a runsc process has started; None: there is none."""
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            # After the name, which stands in brackets: state and parent.
-            parent = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[1]
-            if int(parent) == runsc_pid and b"runsc-sandbox" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                return int(pid)
-        except OSError:
-            continue
-    return None
+    below = usage.children(runsc_pid)
+    others = (int(name) for name in os.listdir("/proc") if name.isdigit())  # Not every kernel lists children.
+    return next((pid for pid in itertools.chain(below, others) if _is_sandbox_of(runsc_pid, pid)), None)
+
+
+def _is_sandbox_of(runsc_pid: int, pid: int) -> bool:
+    try:
+        # After the name, which stands in brackets: state and parent.
+        parent = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[1]
+        return int(parent) == runsc_pid and b"runsc-sandbox" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def is_library(path: str) -> bool:
@@ -199,7 +204,7 @@ def why_not_saved(stderr: str) -> tuple[str, str]:
             f"A file on a mount was replaced or deleted while the session has it open: {said[-300:]}",
             "Close it, or open it again; the state is saved after the next cell.",
         )
-    if "no space left" in said or "ENOSPC" in said:
+    if "no space left" in said.lower() or "ENOSPC" in said:
         return "There is no room to save the state.", "Free some disk space (`sandbox-kernel sessions prune`)."
     return f"gVisor could not save the state: {said[-400:]}", "The session goes on in the sandbox it is in."
 

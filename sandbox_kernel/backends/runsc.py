@@ -105,6 +105,7 @@ class LocalBackend(LoggingConfigurable):
             needs,
             self.forget,
             made=made,
+            version=found.version,
             # One that keeps its state whole is followed by another.
             heard=(lambda: self._blanks.make(plan, home)) if request.mode == "exact" else lambda: None,
         )
@@ -112,6 +113,9 @@ class LocalBackend(LoggingConfigurable):
         try:
             await asyncio.to_thread(sandbox.write_bundle, config, self._all_mounts())
             await sandbox.start()
+            if made is not None:
+                # Cells follow each other, and making one takes longer than a short cell and the saving after it.
+                self._blanks.make(plan, home)
         except BaseException:
             await sandbox.close()
             raise
