@@ -242,6 +242,45 @@ def test_silent_and_without_history(shell: str, tmp_path: Path) -> None:
     assert [said.shown for said in kept] == [["1"], ["2"], ["'none'"]]
 
 
+#: The notebook's shell before and after, and what the user has added to it.
+REHEARSED = """
+import linecache
+ip, heard = get_ipython(), []
+for event in ("pre_execute", "post_execute", "pre_run_cell", "post_run_cell"):
+    ip.events.register(event, lambda *_: heard.append(1))
+"""
+STATE = """
+def state():
+    places = (linecache.cache, ip.compile._filename_map, ip.owner.cells.numbers, ip.user_ns)
+    return [set(place) for place in places], ip.last_execution_result, ip.events, len(In), ip.execution_count, list(heard)
+before = None
+before = state()
+ip.owner.rehearse()
+state() == before, len(heard)
+"""
+#: Ways in which users get between a cell and its end.
+BETWEEN = {
+    "ast": "ip.ast_transformers.append(types.SimpleNamespace(visit=lambda tree: (heard.append('mine'), tree)[1]))",
+    "cleanup": "ip.input_transformers_cleanup.append(lambda lines: (heard.append('mine'), lines)[1])",
+    "post": "ip.input_transformers_post.append(lambda lines: (heard.append('mine'), lines)[1])",
+    "method": "their = ip.run_ast_nodes\nip.run_ast_nodes = lambda *a, **k: (heard.append('mine'), their(*a, **k))[1]",
+}
+
+
+def test_a_rehearsal_leaves_nothing(tmp_path: Path) -> None:
+    """Who waits goes the way of a cell once: nobody hears of it, and the shell remembers nothing of it."""
+    *_, said = run_cells("ipython", tmp_path, [REHEARSED, STATE])
+    assert words(said) == ["r:(True, 4)"]  # Of the two cells alone.
+
+
+@pytest.mark.parametrize("way", BETWEEN)
+def test_nothing_of_the_users_is_rehearsed(way: str, tmp_path: Path) -> None:
+    """Where the user's code would run with each cell it runs with cells alone."""
+    cells = [REHEARSED, "import types\n" + BETWEEN[way], "heard.clear(); ip.owner.rehearse(); 'mine' in heard"]
+    *_, said = run_cells("ipython", tmp_path, cells)
+    assert words(said) == ["r:False"]
+
+
 @pytest.mark.parametrize("shell", SHELLS)
 def test_programs_write_as_they_go(shell: str, tmp_path: Path) -> None:
     """A command has a terminal: its two outputs come in one order."""

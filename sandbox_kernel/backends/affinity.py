@@ -28,7 +28,7 @@ class Processors:
 
     def let_out(self) -> None:
         """Give its kernel all that this process may use."""
-        self._pid = images.sandbox_pid(self._runsc_pid)
+        self._pid = self._pid or images.sandbox_pid(self._runsc_pid)
         if self._pid is None:
             return
         with contextlib.suppress(OSError):

@@ -190,6 +190,7 @@ class LocalSandbox:
             raise openfiles.gone(missing)
         placeholders.append(made)
         self._close_process()
+        await asyncio.to_thread(blank.forget_container, self._bundle)
         await self.start()
         for message in self._unheard:
             await self._write(message)
@@ -309,13 +310,12 @@ class LocalSandbox:
         self._transports.clear()
         if self._stderr_done is not None:
             self._stderr_done.cancel()
-        blank.forget_container(self._bundle)
 
     async def close(self) -> None:
         """See :class:`.base.Sandbox`."""
         await self.kill()
         self._close_process()
-        shutil.rmtree(self._bundle, ignore_errors=True)
+        await asyncio.to_thread(blank.remove_container, self._bundle)
         self._closed(self)
 
 

@@ -12,6 +12,7 @@ import io
 import operator
 import os
 import resource
+import select
 import stat
 import sys
 import types
@@ -26,6 +27,9 @@ from .state import State
 if TYPE_CHECKING:
     import _socket
     from typing import Any, Callable, Dict
+
+#: Nobody who runs cell after cell is kept waiting by a rehearsal.
+QUIET_S = 0.05
 
 
 class CellProcess:
@@ -91,6 +95,8 @@ class CellProcess:
             if word == "wake":
                 self._state.wake(*rest)
                 self._talk.say("awake")
+                if not select.select([self._orders], [], [], QUIET_S)[0]:
+                    self._rehearse()
             elif word == "names":
                 self.emit(wire.Names(self._state.names()))
             elif word == "look":
@@ -108,18 +114,31 @@ class CellProcess:
         status = self._interrupts.around(lambda: self._act(cell), ordered)
         debugging.end()
         self._questions.end()
-        for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
-            _quietly(operator.methodcaller("flush"), stream)
-        if cell.comm is None:  # After a word to a widget no state is taken, and there may be many of those.
-            _flush_files()
+        _flush_streams()
+        later = self._lives and not cell.collect_bytes
+        if not later:
+            self._flush(cell)
         if not self._lives:
             outline.tell(self.emit, self._main.__dict__, cell.outline)
         usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-        if not self._talk.say("done", status, sum(item.ru_utime + item.ru_stime for item in usage)):
+        heard = self._talk.say("done", status, sum(item.ru_utime + item.ru_stime for item in usage))
+        if later:  # Nobody waits for it any more then.
+            self._flush(cell)
+        if not heard:
             # A fork that came to the end of the cell too; or the cell closed our socket.
             os._exit(status)
-        if self._lives:  # Nobody waits for it any more then.
+        if self._lives:
             outline.tell(self.emit, self._main.__dict__, cell.outline)
+
+    def _rehearse(self) -> None:
+        """Go the way of a cell once: in a restored sandbox the first step onto each page of memory is a fault of its own."""
+        self._shells.rehearse()
+        _flush_streams()
+        _has_files()
+
+    def _flush(self, cell: wire.Cell) -> None:
+        if cell.comm is None:  # After a word to a widget no state is taken, and there may be many of those.
+            _flush_files()
 
     def run(self, code: str, name: str, silent: bool) -> int:
         """Run one cell and return its exit status; everything else about it has been said by then."""
@@ -193,6 +212,11 @@ def _write_as_text(event: wire.Event) -> None:
         _quietly(lambda lines: print(*lines, sep="\n", file=sys.stderr), event.traceback)
     elif isinstance(event, (wire.Display, wire.Result)):
         _quietly(print, event.data.get("text/plain", ""))
+
+
+def _flush_streams() -> None:
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        _quietly(operator.methodcaller("flush"), stream)
 
 
 def _flush_files() -> None:

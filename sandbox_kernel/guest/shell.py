@@ -79,6 +79,11 @@ class Shells:
         status: int = self._get().run(cell)
         return status
 
+    def rehearse(self) -> None:
+        """Do what a shell does for a cell, without a cell."""
+        if self._shell is not None:
+            self._shell.rehearse()
+
     def hides(self, name: str, value: Any) -> bool:
         """Say whether the shell put this into the namespace, and not the user."""
         return self._shell is not None and bool(self._shell.hides(name, value))

@@ -12,6 +12,7 @@ import contextlib
 import functools
 import importlib
 import importlib.util
+import linecache
 import os
 import sys
 import types
@@ -22,6 +23,9 @@ from .errors import describe, event_of, exit_status
 from .shell_ipython_parts import parts, usage_error
 
 INLINE = "module://matplotlib_inline.backend_inline"
+_NOTHING = "pass  # rehearsed"
+#: Methods of IPython's that a cell goes through; who replaces one has put it into the shell itself.
+_WAY = ("run_cell", "_run_cell", "run_cell_async", "run_code", "run_ast_nodes", "transform_cell", "transform_ast")
 _OWN_NAMES = ("In", "Out", "_ih", "_oh", "_dh", "get_ipython")
 
 
@@ -49,6 +53,7 @@ class IPythonShell:
         self.shell.system = self._telling(self.shell.system)
         _add_figures(self.shell)
         self._add_magics()
+        self._untouched = _changes_of(self.shell)
 
     def _telling(self, system: Callable[[str], None]) -> Callable[[str], None]:
         @functools.wraps(system)
@@ -103,6 +108,21 @@ class IPythonShell:
             values = self.shell.user_expressions(cell.expressions)
             self.emit(wire.Expressions({name: _answer(value) for name, value in values.items()}))
         return 0
+
+    def rehearse(self) -> None:
+        """Run a cell that does nothing. Nobody hears of it; where code of the user's would run it is left out."""
+        shell = self.shell
+        if _changes_of(shell) != self._untouched:
+            return
+        kept = {name: getattr(shell, name) for name in ("events", "last_execution_result", "last_execution_succeeded")}
+        shell.events = _Nobody()
+        try:
+            shell.run_cell(_NOTHING, store_history=False, silent=True)
+        finally:
+            for name, value in kept.items():
+                setattr(shell, name, value)
+            for names in (self.cells.numbers, linecache.cache, shell.compile._filename_map):  # noqa: SLF001 - as in resume()
+                names.pop(source.file_name(_NOTHING), None)
 
     def describe(self, error: BaseException) -> wire.Error:
         """Return the event for an error as Python tells it."""
@@ -208,6 +228,26 @@ class IPythonShell:
                 self.shell.extension_manager.load_extension(name)
             except Exception as error:
                 print("%%load_ext %s: %s: %s" % (name, type(error).__name__, error), file=sys.stderr)
+
+
+class _Nobody:
+    """Whom events of a rehearsal reach."""
+
+    def trigger(self, *_: object, **__: object) -> None:
+        pass
+
+
+def _changes_of(shell: Any) -> List[Any]:
+    """Return what the way of a cell goes through that users may add to, to be compared."""
+    manager = shell.input_transformer_manager
+    added = (
+        shell.ast_transformers,
+        shell.input_transformers_cleanup,
+        shell.input_transformers_post,
+        manager.line_transforms,
+        manager.token_transformers,
+    )
+    return [list(map(id, items)) for items in added] + [sorted(name for name in vars(shell) if name in _WAY)]
 
 
 def _answer(value: Any) -> Dict[str, Any]:

@@ -185,6 +185,9 @@ class PlainShell:
 
     # -- from sandbox to sandbox
 
+    def rehearse(self) -> None:
+        """Nothing: its way is short."""
+
     def hides(self, name: str, value: Any) -> bool:
         """Say whether the shell put this into the namespace."""
         return name in self._ours and self._ours[name] is value
