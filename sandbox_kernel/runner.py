@@ -29,6 +29,8 @@ from .state.keeper import Keeper
 class Amount(Float):  # type: ignore[type-arg] # generic for type checkers alone
     """A number that can be counted with: not negative, not endless, and a number."""
 
+    info_text = "a finite number, 0 or more"
+
     def validate(self, obj: Any, value: Any) -> Any:
         """See traitlets."""
         amount = super().validate(obj, value)

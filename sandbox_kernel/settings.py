@@ -129,7 +129,8 @@ def _check_value(kind: type[Configurable], name: str, value: Any) -> None:
     try:
         _try_assignment(kind.class_traits()[name], value)
     except TraitError as error:
-        raise ConfigurationError(f"{name}={value!r} does not fit: {error}") from error
+        said = str(error).replace(" of a HasTraits instance", "")  # Which is ours, to try it on.
+        raise ConfigurationError(f"{name}={value!r} does not fit: {said}") from error
 
 
 def describe() -> Iterator[str]:

@@ -322,6 +322,15 @@ def test_a_keyword_that_does_not_fit_is_an_error(backend: str, keywords: dict[st
         from_keywords(backend, keywords)
 
 
+@pytest.mark.parametrize("value", [-1, "5", float("nan"), float("inf")])
+def test_an_amount_that_is_none_says_what_one_is(value: object) -> None:
+    """Who gives a time that cannot be counted with reads the name, what was given, and what would do."""
+    with pytest.raises(ConfigurationError) as caught:
+        from_keywords("local", {"timeout_s": value})
+    expected = "The 'timeout_s' trait expected a finite number, 0 or more, not the"
+    assert caught.value.message.startswith(f"timeout_s={value!r} does not fit: {expected} {type(value).__name__} ")
+
+
 def test_the_defaults_are_those_of_the_documentation() -> None:
     """What users rely on without having said it."""
     made = Runner(object())  # type: ignore[arg-type]

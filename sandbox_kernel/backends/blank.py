@@ -146,18 +146,19 @@ class Blanks:
         self._making: asyncio.Task[None] | None = None
         self._closed = False
 
-    def make(self, plan: Plan, home: Path) -> None:
+    def make(self, plan: Plan, home: Path, *, after_s: float = 0.0) -> None:
         """Begin to make one, unless there is one. Nobody hears of it when that fails: a restore makes its own then."""
         if self._closed or self._making is not None:
             return
         if self._waiting is not None and self._waiting.plan == plan and self._waiting.usable:
             return
-        self._making = asyncio.ensure_future(self._make(plan, home))
+        self._making = asyncio.ensure_future(self._make(plan, home, after_s))
 
-    async def _make(self, plan: Plan, home: Path) -> None:
+    async def _make(self, plan: Plan, home: Path, after_s: float) -> None:
         blank = Blank(self._processes, plan, home)
         try:
             await self._drop()
+            await asyncio.sleep(after_s)
             await blank.start()
             self._waiting = blank
         except (SandboxError, OSError):
