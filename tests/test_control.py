@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
+import subprocess
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -222,6 +224,28 @@ def _affinities(pids: list[int]) -> list[set[int]]:
             if here not in found:
                 found.append(here)
     return found
+
+
+@pytest.mark.parametrize("has_one", [False, True])
+async def test_a_kernel_is_let_out_when_the_guests_processes_have_begun(
+    has_one: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of the guest's processes has the affinity that gVisor's kernel has then, and all others have its."""
+    begin = ["sh", "-c", f"{'setsid ' * has_one}sleep 60 & echo begun; wait"]
+    with subprocess.Popen(begin, stdout=subprocess.PIPE, start_new_session=True) as kernel:
+        try:
+            assert kernel.stdout is not None and kernel.stdout.readline() == b"begun\n"
+            [child] = usage.children(kernel.pid)
+            while has_one and os.getpgid(child) != child:
+                os.sched_yield()
+            monkeypatch.setattr(images, "sandbox_pid", lambda _: kernel.pid)
+            one = {min(os.sched_getaffinity(0))}
+            os.sched_setaffinity(kernel.pid, one)
+            affinity.Processors(1).let_out()
+            assert os.sched_getaffinity(kernel.pid) == (os.sched_getaffinity(0) if has_one else one)
+        finally:
+            os.kill(child, signal.SIGKILL)
+            kernel.kill()
 
 
 async def test_a_thread_that_begins_meanwhile_is_brought_back_too(monkeypatch: pytest.MonkeyPatch) -> None:

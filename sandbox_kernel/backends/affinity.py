@@ -2,9 +2,9 @@
 
 A sandbox may use as many processors as its limit says, kept by affinity. Writing and loading an image is work of ours that
 goes on several threads, so it has what this process has: a restore takes a quarter less on two processors than on one.
-Only the threads of gVisor's kernel are let out. The processes in which the guest's code runs are others, begun by one that
-keeps its own affinity (pkg/sentry/platform/systrap: stubs are clones of a first one, made at boot), so no code of the guest's
-is ever on more processors than the limit.
+Only the threads of gVisor's kernel are let out. The processes in which the guest's code runs are others, clones of a first
+one that the kernel forks at its start and that keeps the affinity of that time (pkg/sentry/platform/systrap). So a kernel
+that has not forked it yet is not let out, and no code of the guest's is ever on more processors than the limit.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 
+from .. import usage
 from . import images
 
 #: A thread that begins meanwhile has the affinity of the one that began it, so it is looked at again.
@@ -29,7 +30,7 @@ class Processors:
     def let_out(self) -> None:
         """Give its kernel all that this process may use."""
         self._pid = self._pid or images.sandbox_pid(self._runsc_pid)
-        if self._pid is None:
+        if self._pid is None or not any(map(_is_for_guests, usage.children(self._pid))):
             return
         with contextlib.suppress(OSError):
             own, ours = os.sched_getaffinity(self._pid), os.sched_getaffinity(0)
@@ -43,6 +44,14 @@ class Processors:
             own, self._own = self._own, None
             with contextlib.suppress(OSError):
                 _set(self._pid, own)
+
+
+def _is_for_guests(pid: int) -> bool:
+    """Whether a child of gVisor's kernel is no helper of its start: those are in its session, this has one of its own."""
+    try:
+        return os.getpgid(pid) == pid
+    except OSError:
+        return False
 
 
 def _set(pid: int, processors: set[int]) -> None:
