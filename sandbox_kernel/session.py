@@ -119,17 +119,19 @@ class Session:
 
     async def _acquire(self, limits: Limits, timeout_s: float | None) -> Conversation:
         """Return a sandbox for one cell."""
-        conversation = await self._standbys.take(self._setup(limits, timeout_s))
-        if conversation is None:
-            conversation = await self._start(self._request(limits, timeout_s))
+        conversation = await self._standbys.first(self._take_or_start(limits, timeout_s))
         # Not now: what starts would be in the way of what is delivered.
         conversation.began.add_done_callback(lambda _: self.prepare())
         return conversation
 
+    async def _take_or_start(self, limits: Limits, timeout_s: float | None) -> Conversation:
+        conversation = await self._standbys.take(self._setup(limits, timeout_s))
+        return conversation or await self._start(self._request(limits, timeout_s))
+
     async def _acquire_again(self, limits: Limits, timeout_s: float | None, lost: Conversation) -> Conversation:
         """Return another sandbox for a cell; ``lost``, which was started ahead, ended without having taken it."""
         self._close_later(lost)
-        return await self._start(self._request(limits, timeout_s))
+        return await self._standbys.first(self._start(self._request(limits, timeout_s)))
 
     def _preparing(self) -> str:
         """Say in a sentence what is done before there is a sandbox."""

@@ -3,6 +3,9 @@
 Each is used once. One is given only to a cell that wants what it was started with, and nobody keeps one for longer than the
 idle limit; it also goes by itself then, should we be gone. One that cannot be had, or has ended, costs nobody anything: the
 cell starts its own, and says what is wrong if that cannot be had either.
+
+None is started in the way of who waits. Of a hundred cells that come at once twenty find one; twenty more, started ahead for
+nobody, would take the room and the processors that the other eighty wait for.
 """
 
 from __future__ import annotations
@@ -96,12 +99,42 @@ class Standbys:
         self._start = start
         self._close_later = close_later
         self._waiting: list[_Standby] = []
+        #: Cells on their way to a sandbox, until it has taken them.
+        self._cells: set[object] = set()
+        #: Those of them that came before what is missing was to be started. They are all that it waits for: who comes later
+        #: finds it on its way, and in a stream of cells that never ends it would not come otherwise.
+        self._before: set[object] = set()
         #: Starts that nobody wants any more.
         self._leaving: set[asyncio.Task[Conversation]] = set()
         self._closed = False
 
+    async def first(self, acquiring: Awaitable[Conversation]) -> Conversation:
+        """Return what ``acquiring`` gets for a cell, which what is started ahead then does not hold up until it has begun."""
+        cell = object()
+        self._cells.add(cell)
+        try:
+            conversation = await acquiring
+        except BaseException:
+            self._served(cell)
+            raise
+        conversation.began.add_done_callback(lambda _: self._served(cell))
+        return conversation
+
+    def _served(self, cell: object) -> None:
+        self._cells.discard(cell)
+        if cell in self._before:
+            self._before.discard(cell)
+            if not self._before:
+                self._fill()
+
     def fill(self) -> None:
-        """Start those that are missing; those that were started with other settings go."""
+        """Start those that are missing, after the cells that wait now; those that were started with other settings go."""
+        if not self._before:
+            self._before = set(self._cells)
+        if not self._before:
+            self._fill()
+
+    def _fill(self) -> None:
         if self._closed:
             return
         setup = self._setup()

@@ -515,6 +515,73 @@ async def test_the_next_are_not_started_before_the_snippet_has_begun(pool: Play)
     assert len(pool.backend.made) == 4
 
 
+@pytest.fixture
+async def busy(pool: Play) -> list[asyncio.Future[str]]:
+    """Three snippets that run in what waited, and two that came with them and wait for their own sandboxes to get ready."""
+    pool.backend.never_ready = True
+    running = [asyncio.ensure_future(out(pool, code)) for code in "abcde"]
+    await turns(30)
+    return running
+
+
+async def test_nothing_is_started_ahead_while_somebody_waits(pool: Play, busy: list[asyncio.Future[str]]) -> None:
+    """Snippets that found none that waits have their sandboxes first; when the last of them has begun the pool is filled."""
+    assert [running.done() for running in busy] == [True, True, True, False, False]
+    own = pool.backend.made[3:]
+    assert [sandbox.request.idle_s for sandbox in own] == [0.0, 0.0]
+    own[0].say(READY)
+    assert await busy[3] == "d"
+    await turns(30)
+    assert len(pool.backend.made) == 5
+    own[1].say(READY)
+    assert await busy[4] == "e"
+    await turns(30)
+    assert [sandbox.request.idle_s for sandbox in pool.backend.made[5:]] == [600.0] * 3
+
+
+@pytest.mark.parametrize("how", ["interrupted", "cancelled", "ends", "refused"])
+async def test_who_waits_no_more_holds_nothing_up(pool: Play, busy: list[asyncio.Future[str]], how: str) -> None:
+    """The pool is filled also when who waited gives up, or will not be had."""
+    if how == "interrupted":
+        await pool.session.interrupt()
+    elif how == "cancelled":
+        for running in busy:
+            running.cancel()
+    elif how == "ends":
+        for sandbox in pool.backend.made[3:]:
+            sandbox.end()
+    else:
+        pool.backend.before = failing(SandboxRefused("exceeded quota"))
+        late = asyncio.ensure_future(out(pool, "late"))
+        await turns(30)
+        pool.backend.before = None
+        assert isinstance(late.exception(), SandboxRefused)
+        for sandbox in pool.backend.made[3:]:
+            sandbox.say(READY)
+    await asyncio.wait(busy, timeout=5)
+    await asyncio.gather(*busy, return_exceptions=True)
+    await turns(30)
+    assert [sandbox.request.idle_s for sandbox in pool.backend.made[5:]] == [600.0] * 3
+
+
+async def test_those_who_come_later_find_the_pool_on_its_way(pool: Play, busy: list[asyncio.Future[str]]) -> None:
+    """It waits for those who waited when it was to be filled, and for nobody who comes later: somebody always may."""
+    later = [asyncio.ensure_future(out(pool, code)) for code in "fg"]
+    await turns(30)
+    for sandbox in pool.backend.made[3:5]:
+        sandbox.say(READY)
+    await asyncio.gather(*busy)
+    await turns(30)
+    assert [sandbox.request.idle_s for sandbox in pool.backend.made[3:]] == [0.0] * 4 + [600.0] * 3
+    last = asyncio.ensure_future(out(pool, "h"))
+    await turns(30)
+    assert len(pool.backend.made) == 10
+    for sandbox in pool.backend.made[5:8]:
+        sandbox.say(READY)
+    assert await asyncio.gather(*later, last) == ["f", "g", "h"]
+    assert cells(pool.backend.made[7]) == ["h"]
+
+
 async def test_a_pool_whose_node_is_drained(pool: Play) -> None:
     """All may be lost at once; each snippet runs once."""
     for sandbox in pool.backend.made:
