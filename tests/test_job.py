@@ -71,7 +71,7 @@ class Scripted:
         if len(self._looks) > 1:
             self._looks.pop(0)
 
-    async def changed(self, wait_s: float) -> None:
+    async def changed(self, job: str, wait_s: float) -> None:
         pass
 
 
@@ -151,3 +151,32 @@ def test_what_is_over() -> None:
         *(True, True),
         *(False, False, False, False),
     ]
+
+
+@pytest.mark.parametrize(
+    ("looks", "heard", "asks"),
+    [
+        pytest.param([{**pod("waiting"), "spec": {}}], True, [], id="it has no node, and the watch lives"),
+        pytest.param([{**pod("waiting"), "spec": {}}], False, ["pods"], id="it has no node, and the watch may be dead"),
+        pytest.param([{**pod("waiting"), "spec": {"nodeName": "n"}}], True, ["events"], id="it has a node"),
+        pytest.param([{**pod("waiting"), "spec": {"nodeName": "n"}}], False, ["events", "pods"], id="both"),
+        pytest.param([None], True, ["events"], id="there is no pod, which events tell why"),
+    ],
+)
+async def test_what_is_asked_while_a_pod_waits(looks: list[Any], heard: bool, asks: list[str]) -> None:
+    """No more than what the watch cannot tell: of a hundred that wait each asks every few seconds."""
+    asked = []
+
+    class Asked(Scripted):
+        async def list(self, kind: str, **selectors: str) -> Object:
+            asked.append(kind)
+            return {"items": []}
+
+        async def refresh(self) -> None:
+            asked.append("pods")
+
+        def heard_within(self, wait_s: float) -> bool:
+            return heard
+
+    await sandbox_on(Asked(looks, []))._ask()
+    assert asked == asks

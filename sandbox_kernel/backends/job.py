@@ -127,7 +127,7 @@ class JobSandbox:
                 # A follow may end, or be cut, while the container runs; and what was written last may not be there yet.
                 await self._look(refresh=True)
                 ended = isinstance(self._status, podstatus.Ended)
-                await self._pods.changed(LOOK_S / 2)
+                await self._pods.changed(self.name, LOOK_S / 2)
         except ApiError as error:
             if not self._killed:
                 raise translated(error, f"following {self.name}", self._cluster.host) from error
@@ -173,15 +173,21 @@ class JobSandbox:
                 await self._raise_if_hopeless(self._status, now - trouble_since)
             else:
                 trouble_since = None
-            await self._pods.changed(LOOK_S)
+            await self._pods.changed(self.name, LOOK_S)
 
     async def _ask(self) -> None:
-        """Look beyond the watch, which may be dead, and at what only events tell."""
-        if self._pods.get(self.name) is None:
+        """Look beyond the watch, which may be dead, and at what only events tell.
+
+        No more than that: where a hundred wait for their room, their questions would be what keeps the apiserver busy.
+        """
+        pod = self._pods.get(self.name)
+        if pod is None:
             self._event_trouble = podstatus.read_events(await self._events(self.job))
-        else:
+        elif pod["spec"].get("nodeName"):
             self._event_trouble = await self._mount_trouble()
-        await self._look(refresh=True)
+        else:
+            self._event_trouble = None  # What keeps it from a node its own status tells.
+        await self._look(refresh=not self._pods.heard_within(ASK_S))
 
     async def _mount_trouble(self) -> podstatus.Trouble | None:
         """Say what keeps the pod from having its volumes; a ConfigMap of ours that is missing is made again.
@@ -279,7 +285,7 @@ class JobSandbox:
         self._killed = True
         if self._log is not None:
             hang_up(self._log)
-        self._pods.wake()
+        self._pods.wake(self.name)
         await self.close()
 
     async def ending(self) -> Ending:
@@ -290,7 +296,7 @@ class JobSandbox:
                 await self._look(refresh=True)
             if isinstance(self._status, podstatus.Ended):
                 return dataclasses.replace(self._status.ending, heard_all=self._heard_all)
-            await self._pods.changed(LOOK_S)
+            await self._pods.changed(self.name, LOOK_S)
         return Ending("lost", f"{self.name} stopped talking, and its pod does not say how it ended.")
 
     async def close(self) -> None:
@@ -309,7 +315,7 @@ class JobSandbox:
             await self._look()
             if isinstance(self._status, podstatus.Ended):
                 return True
-            await self._pods.changed(min(left_s, LOOK_S))
+            await self._pods.changed(self.name, min(left_s, LOOK_S))
         return False
 
     async def remove(self) -> None:

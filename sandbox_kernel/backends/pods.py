@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import Any
 
 from .cluster import ApiError, Cluster
@@ -27,9 +28,15 @@ class Pods:
         self._pods: dict[str, Object] = {}
         #: Jobs whose pods nobody asks for any more; each is dropped when it is gone.
         self._over: set[str] = set()
-        #: Set at the next change, and then another takes its place. No lock: one that is awaited again while its owner is
-        #: being cancelled (as Condition does) can be lost for good, and then nobody would wake any more.
-        self._news = asyncio.Event()
+        #: Set at the next change of a Job's pod, and then gone. One for each Job: of a hundred that wait each would be woken
+        #: by the changes of all. No lock: one that is awaited again while its owner is being cancelled (as Condition does)
+        #: can be lost for good, and then nobody would wake any more.
+        self._news: dict[str, asyncio.Event] = {}
+        #: The question to the apiserver that is not sent yet, all that have no answer, and their turn: one at a time.
+        self._question: asyncio.Task[None] | None = None
+        self._questions: set[asyncio.Task[None]] = set()
+        self._asking = asyncio.Lock()
+        self._heard_s = 0.0
         self._version = ""
         self._task: asyncio.Task[None] | None = None
 
@@ -40,6 +47,7 @@ class Pods:
     def forget(self, job: str) -> None:
         """Drop what is known of a Job that is over, as soon as its pod is gone: until then it holds its room."""
         self._over.add(job)
+        self.wake(job)
 
     def others_hold_room(self, job: str) -> bool:
         """Tell whether pods of other Jobs are on a node, or still leave it."""
@@ -51,33 +59,56 @@ class Pods:
             self._task = asyncio.ensure_future(self._watch_for_ever())
 
     async def refresh(self) -> None:
-        """Ask the apiserver. Raises ApiError."""
-        listed = await self._cluster.list("pods", labelSelector=self._selector)
-        self._version = listed["metadata"]["resourceVersion"]
-        present = {pod["metadata"]["labels"].get(JOB_LABEL, ""): pod for pod in listed["items"]}
-        for job, pod in present.items():
-            self._keep(job, pod)
-        for job in [job for job in self._pods if job not in present]:
-            self._deleted(job)
-        self._over &= self._pods.keys()
-        self.wake()
+        """Ask the apiserver, together with all who would ask now. Raises ApiError."""
+        if self._question is None:
+            self._question = asyncio.ensure_future(self._ask())
+            self._questions.add(self._question)
+            self._question.add_done_callback(self._answered)
+        await asyncio.shield(self._question)
 
-    async def changed(self, wait_s: float) -> None:
-        """Return at the next change of any pod, or after ``wait_s``."""
+    def _answered(self, question: asyncio.Task[None]) -> None:
+        self._questions.discard(question)
+        if not question.cancelled():
+            question.exception()  # Whoever asked may be gone.
+
+    async def _ask(self) -> None:
+        async with self._asking:
+            self._question = None  # Who comes now may want to know what this answer is too old for.
+            listed = await self._cluster.list("pods", labelSelector=self._selector)
+            self._version = listed["metadata"]["resourceVersion"]
+            present = {pod["metadata"]["labels"].get(JOB_LABEL, ""): pod for pod in listed["items"]}
+            for job, pod in present.items():
+                self._keep(job, pod)
+            for job in [job for job in self._pods if job not in present]:
+                self._deleted(job)
+            self._over &= self._pods.keys()
+            self._heard_s = time.monotonic()
+            for job in list(self._news):
+                self.wake(job)
+
+    def heard_within(self, wait_s: float) -> bool:
+        """Tell whether the apiserver was heard so lately; what is known is right then."""
+        return time.monotonic() - self._heard_s <= wait_s
+
+    async def changed(self, job: str, wait_s: float) -> None:
+        """Return at the next change of a Job's pod, or after ``wait_s``."""
+        news = self._news.setdefault(job, asyncio.Event())
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._news.wait(), wait_s)
+            await asyncio.wait_for(news.wait(), wait_s)
 
-    def wake(self) -> None:
-        """Make everybody who waits look again."""
-        self._news.set()
-        self._news = asyncio.Event()
+    def wake(self, job: str) -> None:
+        """Make everybody who waits for this Job's pod look again."""
+        news = self._news.pop(job, None)
+        if news is not None:
+            news.set()
 
     async def close(self) -> None:
         """Stop watching. May be called twice."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        tasks = [*self._questions, *([] if self._task is None else [self._task])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._task = self._question = None
 
     async def _watch_for_ever(self) -> None:
         failures = 0
@@ -97,6 +128,7 @@ class Pods:
 
     def _take(self, event: Object) -> None:
         pod = event["object"]
+        self._heard_s = time.monotonic()
         self._version = pod["metadata"]["resourceVersion"]
         if event["type"] == "BOOKMARK":
             return
@@ -104,7 +136,7 @@ class Pods:
         self._keep(job, pod)
         if event["type"] == "DELETED":
             self._deleted(job)
-        self.wake()
+        self.wake(job)
 
     def _keep(self, job: str, pod: Object) -> None:
         # A second pod of the same Job would be a second run of the cell: the first is the one we know.
