@@ -52,12 +52,12 @@ def guest_archive(path: str, package: str) -> bytes:
             mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
             py_compile.compile(str(file), f"{file}c", f"{path}/{inside}", doraise=True, invalidation_mode=mode)
             compiled = Path(f"{file}c").read_bytes()
-            codes[name.removesuffix(".py")] = compiled[_HEADER_BYTES:]
+            codes[name.removesuffix(".py")] = zlib.compress(compiled[_HEADER_BYTES:], 9)
             if name in ("__init__.py", "piece.py"):
                 archive.writestr(zipfile.ZipInfo(f"{inside}c", _EPOCH), compiled, zipfile.ZIP_DEFLATED)
             archive.writestr(zipfile.ZipInfo(inside, _EPOCH), source, zipfile.ZIP_DEFLATED)
-        index = json.dumps([[name, len(code)] for name, code in codes.items()]).encode()
-        whole = zlib.compress(b"\n".join([index, b"".join(codes.values())]), 9)
+        index = " ".join(f"{name} {len(code)}" for name, code in codes.items()).encode("ascii")
+        whole = b"\n".join([index, b"".join(codes.values())])
         archive.writestr(zipfile.ZipInfo(f"{package}/{CODE}", _EPOCH), importlib.util.MAGIC_NUMBER + whole)
     return buffer.getvalue()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import sys
 import textwrap
 from pathlib import Path
@@ -180,6 +181,31 @@ def test_traceback(python: str, tmp_path: Path) -> None:
         assert 'File "<cell 7>", line' in text and "return 1 / x" in text and "ZeroDivisionError: division by zero" in text
         assert "direct cause" in text and "_sandbox_guest" not in text and "asyncio" not in text
         assert said.finished.exit_status == 1
+
+
+@pytest.mark.parametrize("imported", [False, True])
+def test_a_traceback_beside_files_of_the_users(python: str, imported: bool, tmp_path: Path) -> None:
+    """Files named as modules of Python, imported or not, are not taken for what a traceback needs."""
+    names = ("token", "tokenize", "linecache", "traceback", "enum", "re", "textwrap")
+    files = {f"{name}.py": base64.b64encode(b"mine = 5").decode() for name in names}
+    code = "import token, linecache, traceback; assert token.mine == traceback.mine == 5" if imported else "pass"
+    # Python 3.9 does not know the names of its modules, and takes theirs.
+    said = run(
+        tmp_path,
+        f"import sys\nif hasattr(sys, 'stdlib_module_names'):\n    {code}\ndef f():\n    return 1 / 0\nf()",
+        python,
+        files=files,
+    )
+    assert said.error.name == "ZeroDivisionError"
+    assert "return 1 / 0" in "\n".join(said.error.traceback)
+
+
+def test_the_source_of_a_cell_is_found(python: str, tmp_path: Path) -> None:
+    """Whoever imports linecache finds the cell's lines there, and getpass asks as input does."""
+    code = "import inspect\ndef f():\n    return 7\nprint(inspect.getsource(f), end='')\nimport getpass\ngetpass.getpass()"
+    said = run(tmp_path, code, python)
+    assert said.out == "def f():\n    return 7\n"
+    assert (said.error.name, said.error.value) == ("EOFError", "nobody can answer: there is no input here")
 
 
 @pytest.mark.parametrize(

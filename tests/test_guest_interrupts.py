@@ -138,7 +138,7 @@ def test_an_interrupt_while_the_handler_is_taken_away(monkeypatch: pytest.Monkey
     before = signal.getsignal(signal.SIGINT)
     held = interrupts.Interrupts()
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    real = signal.signal
+    real = interrupts.signal.signal
 
     def then_it_comes(number: int, handler: Any) -> Any:
         found = real(number, handler)

@@ -211,6 +211,27 @@ def test_a_crash(tmp_path: Path, code: str, name: str) -> None:
     assert "Fatal Python error" in said.err and "line 2 in <module>" in said.err
 
 
+def test_a_crash_beside_files_of_the_users(tmp_path: Path) -> None:
+    """What tells of it takes nothing from the working directory: that would run in the keeper."""
+    said = run(
+        tmp_path,
+        "import os\nos.kill(os.getpid(), 9)",
+        files={
+            f"{name}.py": base64.b64encode(b"open('ran', 'w')").decode()
+            for name in ("signal", "traceback", "re", "json", "enum")
+        },
+    )
+    assert said.finished.reason == "the cell's Python process was ended by SIGKILL"
+    assert not list(tmp_path.glob("**/ran"))
+
+
+@pytest.mark.parametrize("number", signal.Signals)
+def test_each_signal_has_its_name(number: signal.Signals) -> None:
+    """As Python calls it, of those with two names too."""
+    finished = Course(wire.Cell(1, "")).died(number, types.SimpleNamespace(ru_maxrss=1, ru_utime=1, ru_stime=1), None)
+    assert finished.reason == f"the cell's Python process was ended by {number.name}"
+
+
 @pytest.mark.parametrize(("percent", "outcome"), [(99, "out_of_memory"), (84, "error"), (10, "error")])
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGBUS])
 def test_a_crash_of_a_large_process(number: int, percent: int, outcome: str) -> None:

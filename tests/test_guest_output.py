@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import termios
 import time
 from pathlib import Path
 
@@ -335,3 +336,21 @@ def test_what_is_read_and_not_passed_on_is_not_overtaken(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(turns, "_holds_something", has_just_been_read)
     assert not turns._may_put(1)
+
+
+def test_what_waits_in_a_pipe_is_seen() -> None:
+    """Whether a pipe holds something is asked with the number that termios has for it."""
+    assert streams._fionread() == termios.FIONREAD
+    shared = burst.Burst()
+    read, write = os.pipe()
+    try:
+        turns = streams.Turns(lambda: None, shared)
+        turns._pipes[write] = os.fstat(write).st_ino
+        assert not turns._holds_something(write)
+        os.write(write, b"x" * 300)
+        assert turns._holds_something(write)
+        os.read(read, 300)
+        assert not turns._holds_something(write)
+    finally:
+        os.close(read)
+        os.close(write)

@@ -256,6 +256,10 @@ SECURITY = 'pods "sandbox-a-1-x7k2p" is forbidden: violates PodSecurity "restric
 POLICY = "pods \"sandbox-a-1-x7k2p\" is forbidden: ValidatingAdmissionPolicy 'sandbox-kernel-pods' denied request: no"
 WEBHOOK = 'admission webhook "policy.example" denied the request: images must be pinned'
 CLASS = 'pods "sandbox-a-1-x7k2p" is forbidden: pod rejected: RuntimeClass "gvisor" not found'
+RACE = (
+    'Operation cannot be fulfilled on resourcequotas "sandbox-kernel": the object has been modified; please apply your'
+    " changes to the latest version and try again"
+)
 BROKEN = 'Internal error occurred: failed calling webhook "policy.example": context deadline exceeded'
 INVALID = 'Pod "x" is invalid: spec.containers[0].resources.requests: Invalid value: "1": must be less than limit'
 
@@ -289,6 +293,12 @@ INVALID = 'Pod "x" is invalid: spec.containers[0].resources.requests: Invalid va
             [event("FailedCreate", f"Error creating: {BROKEN}")],
             Trouble("FailedCreate", f"Error creating: {BROKEN}", "Look at it with: kubectl describe job."),
             id="something that may pass",
+        ),
+        pytest.param([event("FailedCreate", f"Error creating: {RACE}")], None, id="a race, run again later"),
+        pytest.param(
+            [event("FailedCreate", f"Error creating: {RACE}"), event("FailedCreate", f"Error creating: {BROKEN}")],
+            Trouble("FailedCreate", f"Error creating: {BROKEN}", "Look at it with: kubectl describe job."),
+            id="a race, and more",
         ),
         pytest.param(
             [{"reason": "FailedCreate"}], Trouble("FailedCreate", "", "Look at it with: kubectl describe job."), id="no text"

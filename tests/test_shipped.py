@@ -80,15 +80,37 @@ def test_another_python_takes_the_source(archive: bytes, tmp_path: Path) -> None
 
 #: What the guest once imported, and a cell seldom needs. Each of them needs others; an image may not even have them compiled.
 DEAR = {
-    *("ast", "dataclasses", "datetime", "decimal", "dis", "hashlib", "inspect", "logging", "numbers", "pathlib", "platform"),
-    *("selectors", "socket", "subprocess", "typing", "urllib", "uuid", "guest.cloudpickle"),
+    *("array", "ast", "base64", "contextlib", "dataclasses", "datetime", "decimal", "dis", "enum", "getpass", "hashlib"),
+    *("importlib", "inspect", "json", "linecache", "logging", "numbers", "pathlib", "pickle", "platform", "re", "selectors"),
+    *(
+        "signal",
+        "socket",
+        "struct",
+        "subprocess",
+        "threading",
+        "tokenize",
+        "traceback",
+        "typing",
+        "urllib",
+        "uuid",
+        "weakref",
+    ),
+    "guest.cloudpickle",
 }
+#: Beside it: what only a pickle needs.
+OF_PICKLES = {"collections", "functools", "operator"}
 
 
-def test_a_start_imports_little_of_pythons_own(archive: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("modules", "dear"),
+    [("guest.__main__", DEAR | OF_PICKLES), ("guest.__main__, guest.carry", DEAR)],
+    ids=["nothing carried", "carried"],
+)
+def test_a_start_imports_little_of_pythons_own(modules: str, dear: set[str], archive: bytes, tmp_path: Path) -> None:
     """A new sandbox has half a processor, and somebody may wait for it."""
     place = tmp_path / "guest.zip"
     place.write_bytes(archive)
-    program = PROGRAM.rpartition("from")[0] + "import guest.__main__, guest.carry\nprint(*sys.modules)"
+    program = f"{PROGRAM.rpartition('from')[0]}before = set(sys.modules)\nimport {modules}\nprint(*set(sys.modules) - before)"
     done = subprocess.run([sys.executable, "-I", "-c", program, str(place)], capture_output=True, text=True, check=True)
-    assert not DEAR & set(done.stdout.split())
+    assert "guest.keeper" in done.stdout.split()
+    assert not dear & set(done.stdout.split())

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sandbox_kernel.guest import events, wire
+from sandbox_kernel.guest import events, notation, wire
 
 DIGEST = "0123456789abcdef" * 4
 #: All events that there are.
@@ -281,6 +281,60 @@ def test_every_field_is_in_the_table() -> None:
     """No field of an event is left unchecked here."""
     shown = {(kind, name) for kind, _, name, _ in WRONG_VALUES}
     assert shown == {(kind, name) for kind, (_, checks) in events.TABLE.items() for name in checks}
+
+
+#: Values, and what stands for them.
+WRITTEN = [
+    pytest.param(None, "null", id="null"),
+    pytest.param([True, False, 0, -7, 2**70], f"[true,false,0,-7,{2**70}]", id="numbers"),
+    pytest.param([0.1, -1e300, 1e-7], "[0.1,-1e+300,1e-07]", id="floats"),
+    pytest.param({"a": {"b": []}, "": {}}, '{"a":{"b":[]},"":{}}', id="nested"),
+    pytest.param('"\\\n\0é\U0001f600\ud800', '"\\"\\\\\\n\\u0000\\u00e9\\ud83d\\ude00\\ud800"', id="text"),
+]
+
+
+@pytest.fixture(params=["as here", "as elsewhere"])
+def made_of(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What json is made of here, and in a Python that makes it of something else."""
+    if request.param == "as elsewhere":
+        monkeypatch.setattr(notation, "_json", None)
+        for name, reading in (("_any", (float, float)), ("_exact", (notation._finite, notation._refuse))):
+            monkeypatch.setattr(notation, name, notation._scan(notation._Reading(*reading)))
+
+
+@pytest.mark.usefixtures("made_of")
+@pytest.mark.parametrize(("value", "text"), WRITTEN)
+def test_json_is_written_and_read(value: object, text: str) -> None:
+    """As json does, without blanks."""
+    assert notation.dumps(value) == notation.dumps(value, exact=True) == json.dumps(value, separators=(",", ":")) == text
+    for exact in (False, True):
+        assert notation.loads(text, exact=exact) == notation.loads(f" {text}\n".encode(), exact=exact) == value
+
+
+@pytest.mark.usefixtures("made_of")
+@pytest.mark.parametrize(
+    "text", ["", " ", "[", "[1,]", "{1:2}", "nul", "[] []", "'a'", '"\n"', "01", b"\xff", b"\xff\xfe1\0", "\ufeff1"]
+)
+def test_what_is_no_json(text: str | bytes) -> None:
+    """Is a ValueError, in whatever way it is none."""
+    with pytest.raises(ValueError):  # noqa: PT011 - as json raises it
+        notation.loads(text)
+
+
+@pytest.mark.usefixtures("made_of")
+def test_what_json_cannot_hold() -> None:
+    """Cannot be written; numbers that are none can, where nobody asks for exactness. A failure leaves nothing behind."""
+    circle: list[object] = []
+    circle.append(circle)
+    for value, kind in ((object(), TypeError), ({1: b""}, TypeError), (circle, ValueError), ({(): 1}, TypeError)):
+        with pytest.raises(kind):
+            notation.dumps(value)
+    circle.clear()
+    assert notation.dumps(circle) == "[]"
+    assert notation.dumps([float("inf"), float("nan")]) == "[Infinity,NaN]"
+    assert notation.loads("[Infinity]") == [float("inf")]
+    with pytest.raises(ValueError):  # noqa: PT011 - as json raises it
+        notation.dumps(float("nan"), exact=True)
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])

@@ -190,12 +190,19 @@ def waiting_for(pod: Object | None, status: Status, *, pulling: bool = False) ->
 _PATIENCE = ("TriggeredScaleUp", "Provisioning", "Nominated")
 
 
+#: The apiserver lost a race for the namespace's quota, as with a hundred pods at once; the Job controller tries again, each
+#: time later. The start timeout counts then.
+_RACE = "the object has been modified"
+
+
 def read_events(events: Iterable[Object]) -> Trouble | None:
     """Say why a Job has no pod, from the events about the Job."""
     for event in events:
         if event.get("reason") != "FailedCreate":
             continue
         message = event.get("message", "")
+        if "resourcequotas" in message and _RACE in message:
+            continue
         if "RuntimeClass" in message and "not found" in message:
             advice = "KubernetesBackend.runtime_class names it; deploy/overlays/plain makes one for gVisor."
             return Trouble("RuntimeClassNotFound", message, advice, final=True)

@@ -21,12 +21,11 @@ cell's exit status. At the end of stdin it leaves at once: the host is gone.
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import sys
 
-from . import TYPE_CHECKING, burst, cell, keeper, mailbox, wire
+from . import TYPE_CHECKING, burst, cell, keeper, mailbox, notation, wire
 
 if TYPE_CHECKING:
     import _socket
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 
 def main(settings: str) -> int:
     """Run the guest and return its exit status."""
-    values = json.loads(settings)
+    values = notation.loads(settings)
     rlimits = values.get("rlimits", {})
 
     def start_cell_process(orders: _socket.socket, talk: _socket.socket, shared: burst.Burst) -> None:

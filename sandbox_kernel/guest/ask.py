@@ -7,14 +7,13 @@ One question is asked at a time, also by threads.
 
 from __future__ import annotations
 
+import _thread  # What threading is made of; that needs more.
 import builtins
-import getpass
 import io
 import itertools
 import os
 import select
 import sys
-import threading
 
 from . import TYPE_CHECKING, channel, text, wire
 from .interrupts import Interrupts
@@ -47,7 +46,7 @@ class Questions:
         self._orders = orders
         self._talk = talk
         self._interrupts = interrupts
-        self._lock = threading.Lock()
+        self._lock = _thread.allocate_lock()
         self._numbers = itertools.count(1)
         self._open = False
         self._refuses = False
@@ -56,8 +55,11 @@ class Questions:
     def install(self) -> None:
         """Put ours in the place of what reads a terminal."""
         builtins.input = self._input
-        getpass.getpass = self._getpass
         sys.stdin = sys.__stdin__ = _Lines(self)  # type: ignore[misc,assignment]
+
+    def watch_getpass(self, module: Any) -> None:
+        """Put ours in its place there, when somebody imports it."""
+        module.getpass = self._getpass
 
     def begin(self, *, stdin: bool, notebook: bool) -> None:
         """A cell begins. ``stdin``: somebody can answer. ``notebook``: a front end would be asked."""

@@ -13,10 +13,9 @@ The user's code can write anything into the memory: what is no sense is dropped,
 
 from __future__ import annotations
 
-import contextlib
+import _thread  # What threading is made of; that needs more.
 import mmap
 import os
-import threading
 
 from . import TYPE_CHECKING
 
@@ -31,6 +30,16 @@ ROOM = 1 << 19
 MOST_BYTES = ROOM // 4
 
 
+class _Nothing:
+    """A ``contextlib.nullcontext``."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
 class Burst:
     """Either end of the memory. Made before the fork."""
 
@@ -40,7 +49,7 @@ class Burst:
         self._text = view[_WORDS_BYTES:]
         #: Taken and released, it keeps what is written before it before what comes after it. An x86 keeps that by itself, and
         #: a lock reads the clock in some Pythons.
-        self._fence: ContextManager[object] = threading.Lock() if os.uname().machine != "x86_64" else contextlib.nullcontext()
+        self._fence: ContextManager[object] = _thread.allocate_lock() if os.uname().machine != "x86_64" else _Nothing()
 
     # -- both
 

@@ -19,7 +19,6 @@ What differs from a session in one process:
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
 import types
@@ -35,7 +34,7 @@ from .carry_process import ProcessState
 from .records import record
 
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, Iterator, List, Optional, Set
+    from typing import Any, Callable, Dict, List, Optional, Set
 
 __all__ = ["Carrier", "Lost", "Part", "Saved", "Store", "Unloadable"]
 
@@ -135,7 +134,7 @@ class Carrier:
         ]
         files = self._files.load(body["files"], lambda digest, size: self._parts.read(Part(digest, size)))
         self._process.load(body["process"])
-        with _uncollected():
+        with _Uncollected():
             failed = self._fill(body, items)
         self._loaded = {data for names, data, _ in body["items"] if not failed.keys() & names}
         self._process.settle()
@@ -173,7 +172,7 @@ class Carrier:
         saving = finding.ours("carry_save").Saving(
             self._main, self._parts, self._modules, self._before, self._loaded, self._cap_bytes, self._advice
         )
-        with warnings.catch_warnings(), _uncollected():
+        with warnings.catch_warnings(), _Uncollected():
             warnings.simplefilter("ignore")
             saving.write_names()
         left = None if self._cap_bytes is None else max(0, self._cap_bytes - saving.total)
@@ -183,13 +182,13 @@ class Carrier:
         return Saved(head, self._parts.list(), saving.names()[:MOST_NAMES], [Lost(*item) for item in lost])
 
 
-@contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keep Python from looking for garbage again and again while very many objects are made, none of which is any."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
+class _Uncollected:
+    """Keeps Python from looking for garbage again and again while very many objects are made, none of which is any."""
+
+    def __enter__(self) -> None:
+        self._collecting = gc.isenabled()
+        gc.disable()
+
+    def __exit__(self, *_: object) -> None:
+        if self._collecting:
             gc.enable()

@@ -7,7 +7,6 @@ Nothing of the user's runs for it: no metaclass, no ``__init_subclass__``, no de
 from __future__ import annotations
 
 import abc
-import enum
 import marshal
 import sys
 import types
@@ -232,4 +231,5 @@ def make_members(
 
 def is_enum(cls: type) -> bool:
     """Say whether a class is an enumeration with members."""
-    return isinstance(cls, enum.EnumMeta) and bool(vars(cls).get("_member_map_"))
+    enum = sys.modules.get("enum")
+    return enum is not None and isinstance(cls, enum.EnumMeta) and bool(vars(cls).get("_member_map_"))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 
 # Functions, not modules: a cell may put something else into those.
-from json import dumps as dump_json
-from json import loads as load_json
-from pickle import dumps, loads
+from _pickle import dumps, loads  # Of what pickle is made of; that needs re and more.
 from zlib import compress, decompress
 
 from . import TYPE_CHECKING
+from .notation import dumps as dump_json
+from .notation import loads as load_json
 
 if TYPE_CHECKING:
     from typing import Any, Dict

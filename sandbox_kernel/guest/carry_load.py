@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+import _pickle  # What pickle is made of; that needs re and more. The same is true of threading and weakref.
+import _thread
+import _weakref
 import builtins
-import contextlib
-import functools
-import importlib
 import io
 import marshal
 import os
-import pickle
 import sys
-import threading
 import types
-import weakref
 
-from . import TYPE_CHECKING
+from . import TYPE_CHECKING, finding
 from . import carry_define as define
 
 if TYPE_CHECKING:
@@ -122,7 +119,7 @@ class Loader:
         if own is None:
             own = self._globals
         elif isinstance(own, str):
-            own = vars(importlib.import_module(own))
+            own = vars(finding.imported(own))
         elif isinstance(own, types.ModuleType):
             own = vars(own)
         return self._keep(path, types.FunctionType(code, own, name, None, cells))
@@ -131,12 +128,14 @@ class Loader:
         return self._keep(path, define.make_class(metaclass, name, bases, with_class))
 
     def lru(self, path: Optional[str], function: Any, maxsize: Optional[int], typed: bool) -> Any:
-        return self._keep(path, functools.lru_cache(maxsize, typed)(function))
+        return self._keep(path, finding.standard("functools").lru_cache(maxsize, typed)(function))
 
     def named_type(self, path: Optional[str], kind: Any, name: str, module: str, arguments: Any, more: Any) -> Any:
         made = self._keep(path, kind(name, *arguments, **more))
-        with contextlib.suppress(AttributeError, TypeError):
+        try:
             made.__module__ = module
+        except (AttributeError, TypeError):
+            pass
         return made
 
     def module(self, name: str) -> types.ModuleType:
@@ -146,15 +145,15 @@ class Loader:
         """Return a dictionary or list that the process has one of."""
         if kind == "attribute":
             module, _, attribute = name.rpartition(".")
-            return getattr(importlib.import_module(module), attribute)
-        return self._globals if name == "__main__" else vars(importlib.import_module(name))
+            return getattr(finding.imported(module), attribute)
+        return self._globals if name == "__main__" else vars(finding.imported(name))
 
     def find(self, name: str) -> Any:
         """Return what a pickle knows as ``__main__.name``."""
         return self.named(name)
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(_pickle.Unpickler):
     def __init__(self, loader: Loader, item: Item) -> None:
         super().__init__(io.BytesIO(item.data), buffers=item.buffers)
         self._loader = loader
@@ -178,7 +177,7 @@ def tell(error: BaseException, doing: str = "loading it") -> str:
         words = ""
     if isinstance(error, RecursionError):
         words = "it is nested too deeply"
-    elif not (words and (isinstance(error, (LoadError, pickle.PicklingError, ImportError)) or "pickle" in words)):
+    elif not (words and (isinstance(error, (LoadError, _pickle.PicklingError, ImportError)) or "pickle" in words)):
         words = "%s raised %s%s" % (doing, type(error).__name__, ": " + words if words else "")
     return words + "."
 
@@ -268,17 +267,17 @@ def tool_nothing(*_: Any) -> None:
 
 
 def tool_attribute(module: str, name: str) -> Any:
-    return getattr(importlib.import_module(module), name)
+    return getattr(finding.imported(module), name)
 
 
 def tool_cached_property(function: Any, name: Optional[str], doc: Optional[str]) -> Any:
-    made = functools.cached_property(function)
+    made = finding.standard("functools").cached_property(function)
     made.attrname, made.__doc__ = name, doc
     return made
 
 
 def tool_lock(kind: str) -> Any:
-    return threading.RLock() if kind == "RLock" else threading.Lock()
+    return _thread.RLock() if kind == "RLock" else _thread.allocate_lock()
 
 
 def tool_bare(cls: Any) -> Any:
@@ -292,12 +291,12 @@ def tool_new_module(name: str, doc: Optional[str]) -> types.ModuleType:
 
 
 def tool_array(buffer: Any, dtype: Any, shape: Any, order: Any) -> Any:
-    numpy: Any = importlib.import_module("numpy")
+    numpy: Any = finding.imported("numpy")
     return numpy.ndarray(shape, dtype, buffer, order=order)
 
 
 def tool_view(root: Any, offset: int, shape: Any, strides: Any, dtype: Any, writeable: bool) -> Any:
-    numpy: Any = importlib.import_module("numpy")
+    numpy: Any = finding.imported("numpy")
     if dtype.hasobject:
         flat = root.reshape(-1, order="A")[offset // dtype.itemsize :]
         made = numpy.lib.stride_tricks.as_strided(flat, shape, strides)
@@ -313,7 +312,7 @@ class _Gone:
 
 
 def tool_weak(value: Any) -> Any:
-    return weakref.ref(_Gone() if value is None else value)
+    return _weakref.ref(_Gone() if value is None else value)
 
 
 def tool_file(name: str, mode: str, settings: Dict[str, Any], position: int) -> Any:

@@ -7,19 +7,22 @@ that are not made of Python source are made by their loaders; for those the stan
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
+import _thread  # What threading is made of; that needs more.
 import sys
-import threading
-from importlib.machinery import ModuleSpec, SourceFileLoader, SourcelessFileLoader
+from _frozen_importlib import ModuleSpec  # Which importlib.machinery has, too, with more.
+from _frozen_importlib_external import SourceFileLoader, SourcelessFileLoader
 from types import ModuleType
 
-from . import TYPE_CHECKING
+from . import TYPE_CHECKING, finding
 
 if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 
 _plain: Any = object.__getattribute__
+
+
+def _is_there(name: str) -> bool:
+    return finding.standard("importlib.util").find_spec(name) is not None
 
 
 class StandIn(ModuleType):
@@ -115,7 +118,7 @@ class Modules:
         if name in sys.modules:
             return sys.modules[name]
         top = name.partition(".")[0]
-        if name not in self._waiting and top not in sys.modules and importlib.util.find_spec(top) is None:
+        if name not in self._waiting and top not in sys.modules and not _is_there(top):
             raise ModuleNotFoundError("No module named %r" % top, name=top)
         return self._stand_in(name)
 
@@ -130,7 +133,7 @@ class Modules:
     def use(self, module: ModuleType, name: str) -> ModuleType:
         """Import the module that ``module`` stands for."""
         try:
-            real = importlib.import_module(name)
+            real: ModuleType = finding.imported(name)
         except BaseException:
             self._reset(module, name)
             raise
@@ -157,7 +160,7 @@ class Modules:
         self, name: str, path: Optional[Sequence[str]] = None, target: Optional[ModuleType] = None
     ) -> Optional[ModuleSpec]:
         """Let the finders after this one find a module that something stands for."""
-        key = (name, threading.get_ident())
+        key = (name, _thread.get_ident())
         if key in self._asking or (name not in self._waiting and name not in self._inner):
             return None  # Who asks is another finder that asks all the others in its turn.
         self._asking.add(key)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import collections
-
 from . import TYPE_CHECKING
 from .carry_head import Unloadable
 
 if TYPE_CHECKING:
-    from typing import Any, Dict, List, Optional, Tuple
+    from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 try:  # What hashlib has beside OpenSSL, which takes longer to load than to hash what most states are.
     from _sha2 import sha256  # type: ignore[import-not-found]
@@ -26,13 +24,34 @@ VERIFY_BYTES = 1 << 20
 COMPARE_BYTES = 64 << 10
 
 
-class Part(collections.namedtuple("Part", "digest size")):  # noqa: PYI024 - that one needs typing
-    """Some bytes, named by their sha256 as hex digits."""
+if TYPE_CHECKING:
 
-    __slots__ = ()
+    class Part(NamedTuple):
+        """Some bytes, named by their sha256 as hex digits."""
 
-    digest: str
-    size: int
+        digest: str
+        size: int
+
+else:
+
+    class Part(tuple):
+        """The same without ``collections``, which needs more than all that this does."""
+
+        __slots__ = ()
+
+        def __new__(cls, digest: str, size: int) -> Part:
+            return tuple.__new__(cls, (digest, size))
+
+        def __getnewargs__(self) -> Tuple[str, int]:
+            return tuple(self)
+
+        @property
+        def digest(self) -> str:
+            return self[0]
+
+        @property
+        def size(self) -> int:
+            return self[1]
 
 
 def digest_of(data: Any) -> str:

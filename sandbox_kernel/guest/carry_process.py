@@ -13,12 +13,11 @@ assigned to attributes of modules.
 
 from __future__ import annotations
 
-import linecache
 import os
 import sys
 import time
 
-from . import TYPE_CHECKING
+from . import TYPE_CHECKING, source
 from .carry_settings import Settings
 from .carry_warnings import Filters, Watch
 
@@ -58,7 +57,7 @@ class ProcessState:
         """Note the process as it is before the first cell."""
         self._before = {name: _quietly(part[0]) for name, part in _parts().items()}
         self._zone = time.tzname, time.timezone, time.altzone
-        self._sources = frozenset(linecache.cache)
+        self._sources = frozenset(source.lines_of())
         self._filters.begin()
         self._settings.begin()
         self._watch.begin()
@@ -87,7 +86,9 @@ class ProcessState:
         self._set_parts()
         if values.get("zone"):
             _quietly(time.tzset)
-        _quietly(linecache.cache.update, {name: (size, None, lines, name) for name, size, lines in values.get("sources", ())})
+        _quietly(
+            source.lines_of().update, {name: (size, None, lines, name) for name, size, lines in values.get("sources", ())}
+        )
         _quietly(self._filters.load, values.get("warnings", {}))
         _quietly(self._settings.load, values.get("settings", {}))
 
@@ -110,7 +111,7 @@ class ProcessState:
         """Return ``(name, size, lines)`` of what no file holds, the newest as far as there is room."""
         found = []
         left = MOST_SOURCE
-        for name, entry in reversed(list(linecache.cache.items())):
+        for name, entry in reversed(list(source.lines_of().items())):
             # An entry of one item is a file not read yet; one with a time is a file.
             if name in self._sources or len(entry) != 4 or entry[1] is not None or not isinstance(name, str):
                 continue

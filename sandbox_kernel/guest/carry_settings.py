@@ -17,12 +17,8 @@ decimal        The context.
 
 from __future__ import annotations
 
-import array
-import contextvars
-import functools
-import importlib
+import _pickle  # What pickle is made of; that needs re and more.
 import io
-import pickle
 import sys
 import warnings
 
@@ -31,15 +27,20 @@ from .carry_logging import read_logging, write_logging
 from .carry_warnings import Watch, unseen
 
 if TYPE_CHECKING:
+    from contextvars import ContextVar
+    from functools import partial
     from typing import Any, Callable, Dict, FrozenSet, List, Optional, Set, Tuple
 
     _Values = Dict[str, Any]
+else:  # Those have them from here, and need more.
+    from _contextvars import ContextVar
+    from _functools import partial
 
 _RANDOM = {"random", "numpy.random"}
 #: Their settings are of a context, not of the process: what was applied in a task is unknown outside.
 _CONTEXTUAL = {"numpy", "decimal"}
 #: What was applied in this context.
-_APPLIED: contextvars.ContextVar[FrozenSet[str]] = contextvars.ContextVar("_APPLIED", default=frozenset())
+_APPLIED: ContextVar[FrozenSet[str]] = ContextVar("_APPLIED", default=frozenset())
 
 
 class Settings:
@@ -57,8 +58,8 @@ class Settings:
         self._loads = loads or _loads
         self._kinds: Dict[str, Tuple[Callable[[Any], _Values], Callable[[Any, _Values], None]]] = {
             "numpy": (_read_numpy, _write_numpy),
-            "random": (functools.partial(_read_random, is_seeded), _write_random),
-            "numpy.random": (functools.partial(_read_numpy_random, is_seeded), _write_numpy_random),
+            "random": (partial(_read_random, is_seeded), _write_random),
+            "numpy.random": (partial(_read_numpy_random, is_seeded), _write_numpy_random),
             "pandas": (_read_pandas, _write_pandas),
             "matplotlib": (_read_matplotlib, _write_matplotlib),
             "logging": (read_logging, write_logging),
@@ -73,7 +74,7 @@ class Settings:
     def begin(self) -> None:
         """Watch for the imports; what is imported already has its settings noted now."""
         for name in self._kinds:
-            self._watch.add(name, functools.partial(self._imported, name))
+            self._watch.add(name, partial(self._imported, name))
 
     def dump(self) -> Dict[str, _Values]:
         """Return what differs, by module."""
@@ -162,7 +163,7 @@ def _dumps(value: Any) -> bytes:
     try:
         cloudpickle: Any = finding.ours("cloudpickle")
     except ImportError:
-        return pickle.dumps(value)
+        return _pickle.dumps(value)
     names = _namespace()
 
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
@@ -183,7 +184,7 @@ def _loads(data: bytes) -> Any:
     names = _namespace()
     mine = names.get("__builtins__")
     try:
-        return pickle.loads(data)
+        return _pickle.loads(data)
     finally:
         if mine is not None:
             names["__builtins__"] = mine  # cloudpickle puts a dict there.
@@ -231,14 +232,18 @@ def _write_numpy(numpy: Any, values: _Values) -> None:
 
 
 def _read_random(is_seeded: Callable[[Any], bool], module: Any) -> _Values:
+    from array import array
+
     version, numbers, gauss = module.getstate()
-    return {"state": ([version, array.array("I", numbers).tobytes(), gauss], is_seeded(module._inst))}
+    return {"state": ([version, array("I", numbers).tobytes(), gauss], is_seeded(module._inst))}
 
 
 def _write_random(module: Any, values: _Values) -> None:
+    from array import array
+
     (version, data, gauss), seeded = values["state"]
     setstate = module.Random.setstate if seeded else unseen(module.Random.setstate)
-    setstate(module._inst, (version, tuple(array.array("I", data)), gauss))
+    setstate(module._inst, (version, tuple(array("I", data)), gauss))
 
 
 def _read_numpy_random(is_seeded: Callable[[Any], bool], module: Any) -> _Values:
@@ -264,7 +269,7 @@ def _decoded(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     if set(value) == {"dtype", "data"}:
-        numpy = importlib.import_module("numpy")
+        numpy = finding.imported("numpy")
         return numpy.frombuffer(value["data"], value["dtype"])
     return {key: _decoded(item) for key, item in value.items()}
 

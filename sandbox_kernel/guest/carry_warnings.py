@@ -6,21 +6,21 @@ warning is an instance of, until the module is there.
 
 from __future__ import annotations
 
-import functools
-import re
 import sys
 import types
 import warnings
 
-from . import TYPE_CHECKING
+from . import TYPE_CHECKING, finding
 from .hooks import ImportWatch
 
 if TYPE_CHECKING:
+    from functools import partial
     from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
     #: A filter as plain values: action, message, module and name of the class, module, line.
     _Plain = Tuple[str, Any, Tuple[str, str], Any, int]
-
+else:  # What functools has it from; that needs more.
+    from _functools import partial
 
 #: Let no warning be heard.
 _SILENT = ("ignore", None, Warning, None, 0)
@@ -59,11 +59,11 @@ class Watch(ImportWatch):
                 self._again.add(name)
 
     def _listen_to(self, name: str) -> None:
-        tell = functools.partial(self._all, name)
+        tell = partial(self._all, name)
         for finder in sys.meta_path:
             if isinstance(finder, ImportWatch) and finder is not self and name in finder._told:
                 # Two who watch the same name would ask each other for it without end: let the other tell us too.
-                finder._told[name] = functools.partial(_both, finder._told[name], tell)
+                finder._told[name] = partial(_both, finder._told[name], tell)
                 return
         self._told[name] = tell
 
@@ -112,7 +112,7 @@ def _disturbable() -> List[Tuple[Callable[[Any], Any], Any]]:
     found: List[Tuple[Callable[[Any], Any], Any]] = [(_put_back, list(warnings.filters))]
     generator = attribute("random", "_inst")
     if generator is not None:
-        found.append((functools.partial(unseen(type(generator).setstate), generator), generator.getstate()))
+        found.append((partial(unseen(type(generator).setstate), generator), generator.getstate()))
     get_state, set_state = attribute("numpy.random", "get_state"), attribute("numpy.random", "set_state")
     if get_state and set_state:
         found.append((unseen(set_state), get_state(legacy=False)))
@@ -203,7 +203,9 @@ def _filter(plain: _Plain) -> Tuple[Any, ...]:
 
 
 def _pattern(plain: Any) -> Any:
-    return plain if plain is None or isinstance(plain, str) else re.compile(*plain)
+    if plain is None or isinstance(plain, str):
+        return plain
+    return finding.standard("re").compile(*plain)
 
 
 def _category(module: str, name: str) -> type:

@@ -9,7 +9,6 @@ import builtins
 import faulthandler
 import gc
 import io
-import operator
 import os
 import resource
 import select
@@ -17,9 +16,10 @@ import stat
 import sys
 import types
 
-from . import TYPE_CHECKING, ask, burst, channel, debugging, frames, offline, outline, rich, source, streams, wire
+from . import TYPE_CHECKING, ask, burst, channel, debugging, finding, frames, offline, outline, rich, source, streams, wire
 from .comms import Comms
 from .errors import describe, exit_status
+from .hooks import ImportWatch
 from .interrupts import Interrupts, run_until_complete
 from .shell import Shells
 from .state import State
@@ -55,6 +55,7 @@ class CellProcess:
         builtins.clear_output = self._clear_output  # type: ignore[attr-defined]
         builtins.print = streams.whole_print((sys.stdout, sys.stderr), builtins.print)
         self._questions.install()
+        ImportWatch({"getpass": self._questions.watch_getpass, "linecache": source.watch_linecache}).begin()
         debugging.install()
         self._loop: Any = None
         offline.set_advice(str(settings.get("offline", "")))
@@ -83,6 +84,7 @@ class CellProcess:
     def serve(self) -> None:
         """Run cells until the keeper is gone, or the state has been carried out."""
         self._comms.watch()
+        finding.note()
         if not self._state.begin():
             return
         self._shells.prepare()  # Before anybody waits for it, or has a time limit.
@@ -216,7 +218,7 @@ def _write_as_text(event: wire.Event) -> None:
 
 def _flush_streams() -> None:
     for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
-        _quietly(operator.methodcaller("flush"), stream)
+        _quietly(lambda stream=stream: stream.flush())
 
 
 def _flush_files() -> None:

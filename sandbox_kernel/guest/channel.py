@@ -11,40 +11,51 @@ message ends the conversation. The cell's process then goes on in silence and it
 
 from __future__ import annotations
 
-import _socket  # What socket is made of; that has more, and needs more.
-import collections
+# What socket and threading are made of; those have more, and need more.
+import _socket
+import _thread
 import fcntl
-import json
 import os
-import signal
-import struct
-import threading
 
-from . import TYPE_CHECKING
+from . import TYPE_CHECKING, notation
 from .frames import EVENT_BYTES
 from .interrupts import Interrupts
 
 if TYPE_CHECKING:
+    import signal
+    from collections import deque
     from typing import Any, Deque, List, Optional, Tuple
 
     #: A message's line, and its event.
     Message = Tuple[Any, bytes]
+else:
+    import _signal as signal  # What signal is made of; that has names for the numbers, and needs enum for it.
+    from _collections import deque
 
-_LENGTH = struct.Struct("!I")
+#: Bytes of a message's length.
+_LENGTH = 4
 _SIGNALS = signal.valid_signals()
 
 
 def send(sock: _socket.socket, head: Any, body: bytes = b"") -> None:
     """Write one message."""
-    line = json.dumps(head).encode("ascii")
-    sock.sendall(_LENGTH.pack(len(line) + 1 + len(body)) + line + b"\n" + body)
+    line = notation.dumps(head).encode("ascii")
+    sock.sendall((len(line) + 1 + len(body)).to_bytes(_LENGTH, "big") + line + b"\n" + body)
+
+
+def send_if_heard(sock: _socket.socket, head: Any) -> None:
+    """Write one message, if there still is somebody at the other end."""
+    try:
+        send(sock, head)
+    except OSError:
+        pass
 
 
 def receive(sock: _socket.socket) -> Any:
     """Read one message and return its line, waiting for it; None at the end of the stream."""
-    head = _exactly(sock, _LENGTH.size)
-    body = _exactly(sock, _LENGTH.unpack(head)[0]) if head else None
-    return None if body is None else json.loads(body)
+    head = _exactly(sock, _LENGTH)
+    body = _exactly(sock, int.from_bytes(head, "big")) if head else None
+    return None if body is None else notation.loads(body)
 
 
 def _exactly(sock: _socket.socket, size: int) -> Optional[bytes]:
@@ -75,14 +86,14 @@ class Inbox:
             raise EOFError
         self._data += part
         messages = []
-        while len(self._data) >= _LENGTH.size:
-            end = _LENGTH.size + _LENGTH.unpack_from(self._data)[0]
+        while len(self._data) >= _LENGTH:
+            end = _LENGTH + int.from_bytes(self._data[:_LENGTH], "big")
             if end > EVENT_BYTES + 4096:
                 raise ValueError("too long for a message")
             if len(self._data) < end:
                 break
-            line, _, body = bytes(self._data[_LENGTH.size : end]).partition(b"\n")
-            messages.append((json.loads(line), body))
+            line, _, body = bytes(self._data[_LENGTH:end]).partition(b"\n")
+            messages.append((notation.loads(line), body))
             del self._data[:end]
         return messages
 
@@ -94,8 +105,8 @@ class Talk:
         self._sock = sock
         self._interrupts = interrupts
         self._pid = os.getpid()
-        self._lock = threading.RLock()
-        self._waiting: Deque[Message] = collections.deque()
+        self._lock = _thread.RLock()
+        self._waiting: Deque[Message] = deque()
         self._busy = False
         self._count = 0
         self._open = True

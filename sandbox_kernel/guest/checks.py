@@ -5,9 +5,7 @@ Host and guest both read what hostile code may have written.
 
 from __future__ import annotations
 
-import json
-
-from . import TYPE_CHECKING
+from . import TYPE_CHECKING, notation
 from .records import names_of
 
 if TYPE_CHECKING:
@@ -84,7 +82,7 @@ def one_of(*words: str) -> Check:
 def load(data: bytes, table: Table) -> Any:
     """Return what ``[kind, fields]`` in ``data`` stands for, or None when it is nothing of the table's."""
     try:
-        kind, values = json.loads(data, parse_constant=_refuse_constant, parse_float=_finite)
+        kind, values = notation.loads(data, exact=True)
         made, checks = table[kind]
         names = set(names_of(made))
         if isinstance(values, dict) and set(values) <= names and all(checks[name](value) for name, value in values.items()):
@@ -92,16 +90,3 @@ def load(data: bytes, table: Table) -> Any:
     except (ValueError, TypeError, KeyError, RecursionError):
         pass
     return None
-
-
-def _refuse_constant(word: str) -> None:
-    """What JSON does not know (NaN) is no value of ours."""
-    raise ValueError(word)
-
-
-def _finite(digits: str) -> float:
-    """A number that can be counted with."""
-    number = float(digits)
-    if number in (float("inf"), float("-inf")):
-        raise ValueError(digits)
-    return number

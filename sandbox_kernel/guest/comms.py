@@ -10,13 +10,12 @@ being answered, by which the front end tells what is to be shown inside of an Ou
 
 from __future__ import annotations
 
-import base64
-import importlib.util
+import binascii
 import math
 import sys
 import types
 
-from . import TYPE_CHECKING, text, wire
+from . import TYPE_CHECKING, finding, text, wire
 from .hooks import ImportWatch
 
 if TYPE_CHECKING:
@@ -91,7 +90,7 @@ class Comms:
             **self.kernel.get_parent(),
             "content": {"comm_id": said["id"], "data": said["data"]},
             "metadata": said["metadata"],
-            "buffers": [base64.b64decode(item) for item in said["buffers"]],
+            "buffers": [binascii.a2b_base64(item) for item in said["buffers"]],
         }
         if said["kind"] == "close":
             manager.comm_close(None, None, message)
@@ -106,7 +105,7 @@ def _comm_class(base: Any, kernel: Kernel, say: Callable[[wire.Comm], None]) -> 
         def publish_msg(
             self, msg_type: str, data: Any = None, metadata: Any = None, buffers: Any = None, **keys: Any
         ) -> None:
-            parts = [base64.b64encode(item).decode("ascii") for item in buffers or ()]
+            parts = [binascii.b2a_base64(item, newline=False).decode("ascii") for item in buffers or ()]
             target = keys.get("target_name") or ""
             kind = msg_type.rpartition("_")[2]
             say(wire.Comm(kind, self.comm_id, target, plain(data or {}), plain(metadata or {}), parts))
@@ -140,7 +139,7 @@ def plain(value: Any) -> Any:
 
 def _plain_one(value: Any) -> Any:
     if isinstance(value, (bytes, bytearray)):
-        return base64.b64encode(value).decode("ascii")
+        return binascii.b2a_base64(value, newline=False).decode("ascii")
     import numbers
 
     if isinstance(value, numbers.Integral):
@@ -157,9 +156,13 @@ def _shell() -> Any:
     return get() if get is not None else None
 
 
+def _is_there(name: str) -> bool:
+    return finding.standard("importlib.util").find_spec(name) is not None
+
+
 class _Watch(ImportWatch):
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        if name == _TQDM and _shell() is not None and importlib.util.find_spec("ipywidgets") is not None:
+        if name == _TQDM and _shell() is not None and _is_there("ipywidgets"):
             # `tqdm.auto` draws widgets only where this module is loaded, and looks for nothing in it.
             sys.modules.setdefault(_ZMQSHELL, types.ModuleType(_ZMQSHELL, _NOTE))
         return super().find_spec(name, path, target)

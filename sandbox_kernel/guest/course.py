@@ -10,15 +10,21 @@ Time in which the cell waits for the user's answers does not count, up to a boun
 from __future__ import annotations
 
 import os
-import signal
 import time
 
 from . import TYPE_CHECKING, wire
 
 if TYPE_CHECKING:
+    import signal
     from typing import Any, Optional
+else:
+    import _signal as signal  # What signal is made of; that has names for the numbers, and needs enum for it.
 
 FOREVER = float("inf")
+#: Their names by their numbers; where one has two, the first.
+_SIGNALS = {
+    int(getattr(signal, name)): name for name in sorted(dir(signal), reverse=True) if name[:3] == "SIG" and name[3:].isalnum()
+}
 #: From this part of the memory on it is told how much the cell's process held.
 _MUCH = 0.5
 #: One cell may ask so often; each question is a frame that counts against no limit of output.
@@ -114,10 +120,7 @@ class Course:
         number = os.WTERMSIG(status)
         if number == signal.SIGINT and self._why is not None:
             return wire.Finished("interrupted", 128 + number, cpu_s=cpu_s)
-        try:
-            name = signal.Signals(number).name
-        except ValueError:
-            name = "signal %d" % number
+        name = _SIGNALS.get(number, "signal %d" % number)
         share = usage.ru_maxrss / memory_kib if memory_kib else 0.0
         held = " when it held %d MiB" % (usage.ru_maxrss >> 10) if share >= _MUCH else ""
         reason = "the cell's Python process was ended by %s%s" % (name, held)

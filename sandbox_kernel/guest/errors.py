@@ -7,11 +7,11 @@ hide that there was an error.
 from __future__ import annotations
 
 import os
-import traceback
 
-from . import TYPE_CHECKING, offline, text, wire
+from . import TYPE_CHECKING, finding, offline, text, wire
 
 if TYPE_CHECKING:
+    import traceback
     from typing import Callable, Iterator, List, Optional
 
 _HERE = os.path.dirname(__file__)
@@ -85,7 +85,8 @@ def exit_status(exit: SystemExit) -> int:
 
 
 def _lines(error: BaseException, name: str, label: Callable[[str], str]) -> List[str]:
-    told = traceback.TracebackException(type(error), error, error.__traceback__)
+    finding.standard("tokenize")  # Which some Pythons import when they first look for a line.
+    told = finding.standard("traceback").TracebackException(type(error), error, error.__traceback__)
     for part in _parts(told):
         part.stack[:] = _theirs(part.stack, name)
         for frame in part.stack:

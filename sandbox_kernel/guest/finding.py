@@ -7,7 +7,6 @@ never need it, kept people waiting.
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 
@@ -28,17 +27,33 @@ def note() -> None:
     _before["path"] = [entry for entry in sys.path if entry]
 
 
+def imported(name: str) -> Any:
+    """Import a module by its full name. As ``importlib.import_module``, which needs more."""
+    __import__(name)
+    return sys.modules[name]
+
+
 def ours(name: str) -> ModuleType:
     """Import a module of this package, and what it needs."""
     whole = "%s.%s" % (__package__, name)
-    if whole in sys.modules or not _before:
-        return importlib.import_module(whole)
+    return sys.modules.get(whole) or _as_before(whole)
+
+
+def standard(name: str) -> Any:
+    """Import a module of Python's own, and what it needs."""
+    module = sys.modules.get(name)
+    return module if module is not None and _is_pythons(module) else _as_before(name)
+
+
+def _as_before(whole: str) -> Any:
+    if not _before:
+        return imported(whole)
     theirs = {name: sys.modules.pop(name) for name in _shadows(list(sys.modules))}
     found = {way: getattr(sys, way) for way in _WAYS}
     try:
         for way, entries in _before.items():
             setattr(sys, way, list(entries))
-        return importlib.import_module(whole)
+        return imported(whole)
     finally:
         for way, entries in found.items():
             setattr(sys, way, entries)

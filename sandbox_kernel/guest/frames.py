@@ -16,8 +16,6 @@ It raises nothing for any input.
 
 from __future__ import annotations
 
-import re
-
 from . import TYPE_CHECKING
 from .wire import Event, Gap, Noise, dump, load_event
 
@@ -30,7 +28,6 @@ EVENT_BYTES = 16 * 2**20
 #: More frames than this are not from our guest: its own limits end a cell long before.
 LAST_NUMBER = 10**9
 
-#: Compiled when it is first used, which is on the host.
 _FRAME = rb"sk1 (0|[1-9][0-9]{0,9}) ([+.]) (.*)"
 
 
@@ -69,10 +66,13 @@ class Decoder:
         #: The fragments of the event that is on its way; None between events.
         self._body: Optional[bytearray] = None
         self._size = 0
+        import re  # Which the host has, and the guest seldom needs.
+
+        self._frame = re.compile(_FRAME, re.DOTALL)
 
     def decode(self, line: bytes) -> List[Event]:
         """Return the events that ``line`` (without its newline) completes; see the module's text."""
-        match = re.fullmatch(_FRAME, line, re.DOTALL) if len(line) < FRAME_BYTES else None
+        match = self._frame.fullmatch(line) if len(line) < FRAME_BYTES else None
         if match is None or int(match.group(1)) > LAST_NUMBER:
             self.taken += len(line) + 1
             text = line[:FRAME_BYTES].decode("utf-8", "replace")

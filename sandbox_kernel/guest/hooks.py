@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import sys
-from importlib.machinery import ModuleSpec
+from _frozen_importlib import ModuleSpec  # Which importlib.machinery has, too, with more.
 from types import FunctionType, ModuleType
 
-from . import TYPE_CHECKING, text
+from . import TYPE_CHECKING, finding, text
 
 if TYPE_CHECKING:
+    from functools import wraps as wraps  # noqa: PLC0414 - for others, too
     from typing import Any, Callable, Dict, Hashable, List, Optional, Sequence, TypeVar
 
     _Function = TypeVar("_Function", bound=Callable[[], Any])
+else:
+
+    def wraps(function: Any) -> Any:
+        """As that of ``functools``, which a new sandbox has not imported."""
+        return finding.standard("functools").wraps(function)
 
 
 class ImportWatch:

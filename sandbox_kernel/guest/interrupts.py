@@ -8,15 +8,17 @@ another thread may take it, and Python then calls the handler in the main thread
 
 from __future__ import annotations
 
+import _thread  # What threading is made of; that needs more.
 import os
-import signal
-import threading
 import time
 
 from . import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import signal
     from typing import Any, Callable, List, Optional
+else:
+    import _signal as signal  # What signal is made of; that has names for the numbers, and needs enum for it.
 
 #: What a shell shows of a program that SIGINT ended.
 STATUS = 128 + signal.SIGINT
@@ -26,7 +28,7 @@ class Interrupts:
     """Lets SIGINT through to the user's code. Made in the main thread of the cell's process."""
 
     def __init__(self) -> None:
-        self._main = threading.get_ident()
+        self._main = _thread.get_ident()
         #: When one came that was not let through. None: none did.
         self._late: Optional[float] = None
         self._theirs: Any = signal.default_int_handler
@@ -66,7 +68,7 @@ class Interrupts:
 
     def hold(self) -> Any:
         """Let none through until :meth:`let_go`, to which this is given. Raises what a handler raises, nothing being held."""
-        if threading.get_ident() != self._main:
+        if _thread.get_ident() != self._main:
             return None
         before = signal.getsignal(signal.SIGINT)
         if before is None or before is self._note:

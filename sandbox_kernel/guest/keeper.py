@@ -10,13 +10,10 @@ A *lasting* keeper serves cell after cell in a sandbox that gVisor saves after e
 from __future__ import annotations
 
 import _socket  # What socket is made of; that has more, and needs more.
-import contextlib
 import os
 import select
-import signal
 import sys
 import time
-import traceback
 
 from . import TYPE_CHECKING, ask, burst, channel, files, frames, output, wire
 from .course import FOREVER, Course
@@ -24,7 +21,10 @@ from .mailbox import DirectoryMailbox, StreamMailbox
 from .records import values_of
 
 if TYPE_CHECKING:
+    import signal
     from typing import Any, Callable, Optional, Set, Union
+else:
+    import _signal as signal  # What signal is made of; that has names for the numbers, and needs enum for it.
 
 #: Passed on as they are: what is not output.
 _UNCOUNTED = (wire.Names, wire.Unloadable, wire.Page, wire.Expressions, wire.Outline, wire.Seen)
@@ -129,6 +129,8 @@ class Keeper:
             self._start(orders, talk, shared)
             status = 0
         except BaseException:
+            import traceback  # Which is never needed, if all is well.
+
             os.write(2, traceback.format_exc().encode("utf-8", "replace"))
         finally:
             os._exit(status)
@@ -235,8 +237,7 @@ class Keeper:
         return None
 
     def _order(self, *words: Any) -> None:
-        with contextlib.suppress(OSError):  # The cell's process may be gone; how will be told when it is reaped.
-            channel.send(self._orders, words)
+        channel.send_if_heard(self._orders, words)  # It may be gone; how will be told when it is reaped.
 
     # -- what the cell's process says
 

@@ -29,14 +29,13 @@ polars), a ``/dev/urandom`` opened with a buffer, and what other processes of th
 
 from __future__ import annotations
 
-import functools
 import gc
 import itertools
 import os
 import sys
 
 from . import TYPE_CHECKING
-from .hooks import SESSION, ImportWatch, SessionHooks, complaint
+from .hooks import SESSION, ImportWatch, SessionHooks, complaint, wraps
 
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, List, Optional, Tuple
@@ -149,14 +148,14 @@ class Life:
                 return _digest(rand)
             return self._legacy[2] if self._legacy else None
 
-        @functools.wraps(real_seed)
+        @wraps(real_seed)
         def seed(*arguments: Any, **named: Any) -> None:
             digest = before()
             real_seed(*arguments, **named)
             value = arguments[0] if arguments else named.get("seed")
             self._legacy = (rand._bit_generator, value is not None, digest)
 
-        @functools.wraps(real_set_state)
+        @wraps(real_set_state)
         def set_state(*arguments: Any, **named: Any) -> None:
             digest = before()
             real_set_state(*arguments, **named)
@@ -205,7 +204,7 @@ def _watch_random(module: Any) -> None:
     """Wrap in the class; the functions of the module are methods of one instance."""
     kind, real_seed, real_setstate = module.Random, module.Random.seed, module.Random.setstate
 
-    @functools.wraps(real_seed)
+    @wraps(real_seed)
     def seed(self: Any, a: Any = None, version: int = 2) -> None:
         marks = vars(self)
         # While it is being made there is no state to return to.
@@ -215,7 +214,7 @@ def _watch_random(module: Any) -> None:
         if a is not None:
             marks[_MARK] = digest
 
-    @functools.wraps(real_setstate)
+    @wraps(real_setstate)
     def setstate(self: Any, state: Any) -> None:
         marks = vars(self)
         digest = marks[_MARK] if _MARK in marks else _state(self)

@@ -17,14 +17,13 @@ the notebook itself.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
 import types
 import zlib
 
-from . import TYPE_CHECKING, looking, wire
+from . import TYPE_CHECKING, looking, notation, wire
 
 if TYPE_CHECKING:
     from typing import Any, Callable, Collection, Dict, Iterator, List, Mapping, Optional, Tuple
@@ -46,7 +45,7 @@ MOST_MEMBERS = 800
 DOC = 1500
 _MAIN = "__main__"
 _plain_ids = frozenset(map(id, (int, float, bool, complex, str, bytes, type(None))))
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+_encode = notation.dumps
 
 
 def tell(

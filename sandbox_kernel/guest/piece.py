@@ -6,7 +6,6 @@ long as to run what the module says.
 
 from __future__ import annotations
 
-import json
 import marshal
 import sys
 import zlib
@@ -17,7 +16,8 @@ from . import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import Any, Dict
 
-#: In the archive: what tells of which Python it is; then, compressed, a line of names and sizes, and the code of each module.
+#: In the archive: what tells of which Python it is; a line of names and sizes; the code of each module, compressed by itself,
+#: because a new sandbox needs half of them.
 CODE = "code"
 
 
@@ -32,10 +32,11 @@ def begin() -> None:
     except OSError:
         return
     if data.startswith(MAGIC_NUMBER):
-        index, _, rest = zlib.decompress(data[len(MAGIC_NUMBER) :]).partition(b"\n")
-        codes, at = {}, 0
-        for name, size in json.loads(index):
-            codes[name] = rest[at : at + size]
+        end = data.index(b"\n", len(MAGIC_NUMBER))
+        codes, at = {}, end + 1
+        words = data[len(MAGIC_NUMBER) : end].decode("ascii").split()
+        for name, size in zip(words[::2], map(int, words[1::2])):
+            codes[name] = data[at : at + size]
             at += size
         # Asked for what is in this package alone. Who empties this gets the sources, from the archive.
         sys.path_importer_cache[place] = Piece(type(spec), place, spec.loader, codes)
@@ -64,7 +65,7 @@ class Piece:
 
     def exec_module(self, module: Any) -> None:
         """See ``importlib.abc.Loader``."""
-        exec(marshal.loads(self._codes[module.__name__.rpartition(".")[2]]), module.__dict__)
+        exec(marshal.loads(zlib.decompress(self._codes[module.__name__.rpartition(".")[2]])), module.__dict__)
 
     def get_source(self, name: str) -> Any:
         """See ``importlib.abc.InspectLoader``: for tracebacks."""

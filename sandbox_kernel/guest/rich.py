@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
+import binascii
 import builtins
 import io
-import json
 import os
 import sys
 
-from . import TYPE_CHECKING, text, wire
+from . import TYPE_CHECKING, notation, text, wire
 
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, Optional, Tuple, Union
@@ -57,7 +56,7 @@ def sendable(data: Any, metadata: Any) -> Tuple[Dict[str, Any], Dict[str, Any]]:
 def small(data: Dict[str, Any]) -> Dict[str, Any]:
     """Return of a bundle what can be an answer beside the output: texts are cut, what is as long in another form left out."""
     kept = {mime: text.cut(item) if mime == "text/plain" and isinstance(item, str) else item for mime, item in data.items()}
-    return {mime: item for mime, item in kept.items() if len(json.dumps(item)) <= 6 * text.MOST_CHARACTERS}
+    return {mime: item for mime, item in kept.items() if len(notation.dumps(item)) <= 6 * text.MOST_CHARACTERS}
 
 
 def _call(value: Any, name: str, **arguments: Any) -> Any:
@@ -75,7 +74,7 @@ def _call(value: Any, name: str, **arguments: Any) -> Any:
 
 def _plain(content: Any) -> Any:
     if isinstance(content, (bytes, bytearray)):
-        return base64.b64encode(content).decode("ascii")
+        return binascii.b2a_base64(content, newline=False).decode("ascii")
     return text.sendable(content) if isinstance(content, str) else content
 
 
@@ -83,7 +82,7 @@ def _jsonable(values: Dict[str, Any]) -> Dict[str, Any]:
     kept = {}
     for name, item in values.items():
         try:
-            kept[text.sendable(name)] = json.loads(json.dumps(item, allow_nan=False))
+            kept[text.sendable(name)] = notation.loads(notation.dumps(item, exact=True))
         except (TypeError, ValueError, RecursionError, AttributeError):
             continue
     return kept
@@ -149,4 +148,4 @@ def png_of(figure: Any) -> str:
     """Return a figure of matplotlib as PNG in base64."""
     file = io.BytesIO()
     figure.savefig(file, format="png", bbox_inches="tight")
-    return base64.b64encode(file.getvalue()).decode("ascii")
+    return binascii.b2a_base64(file.getvalue(), newline=False).decode("ascii")

@@ -7,9 +7,7 @@ of what a shell knows is plain data under one name, :data:`STATE`, from which th
 
 from __future__ import annotations
 
-import re
-
-from . import TYPE_CHECKING
+from . import TYPE_CHECKING, finding
 
 if TYPE_CHECKING:
     from typing import Any, Dict, List, Tuple
@@ -23,15 +21,20 @@ MOST_CHARACTERS = 256 << 10
 MOST_OF_TRACE = 16 << 10
 
 UNDERSCORES = ("_", "__", "___")
-_RESULT = re.compile(r"_(\d+)")
+_RESULT = r"_(\d+)"
 #: A result, or something in one, among what was lost: ``_7[0]``, ``a member of _``.
-_IN_RESULT = re.compile(r"(a (?:member|key) of )?(?:_(\d+)|_{1,3})(\W.*)?", re.DOTALL)
-_INPUTS = re.compile(r"_i+|_i\d+")
+_IN_RESULT = r"(a (?:member|key) of )?(?:_(\d+)|_{1,3})(\W.*)?"
+_INPUTS = r"_i+|_i\d+"
+
+
+def _match(pattern: str, name: str) -> Any:
+    re = finding.standard("re")  # Few names begin like that.
+    return re.fullmatch(pattern, name, re.DOTALL)
 
 
 def is_result(name: str) -> bool:
     """Say whether a name is one of those that results have."""
-    return name in UNDERSCORES or _RESULT.fullmatch(name) is not None
+    return name in UNDERSCORES or (name[:1] == "_" and _match(_RESULT, name) is not None)
 
 
 def nearness(name: str) -> int:
@@ -79,7 +82,7 @@ def fit(lines: List[str], count: int) -> None:
 
 def remove_inputs(names: Dict[str, Any]) -> None:
     """Take ``_i``, ``_i7`` and so on out of the namespace, as far as they are ours."""
-    for name in [name for name in names if _INPUTS.fullmatch(name) and type(names[name]) is str]:
+    for name in [name for name in names if name[:2] == "_i" and _match(_INPUTS, name) and type(names[name]) is str]:
         del names[name]
 
 
@@ -96,7 +99,7 @@ def told(lost: List[List[str]]) -> List[List[str]]:
     """Return what was lost as the user knows it: a result is named once, as that."""
     found = []
     for name, why in lost:
-        result = _IN_RESULT.fullmatch(name)
+        result = _match(_IN_RESULT, name)
         if result is None:
             found.append([name, why])
         elif result.group(2):

@@ -12,13 +12,11 @@ not wait for it. Its methods:
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import os
 import sys
 import types
 
-from . import TYPE_CHECKING, notebook_words, session_names, source, wire
+from . import TYPE_CHECKING, finding, notebook_words, session_names, source, wire
 
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, Optional
@@ -65,7 +63,7 @@ class Shells:
         """Import what the shell needs, to be there in every copy of this process."""
         for name in _WARM if _has_ipython() else ():
             try:
-                importlib.import_module(name)
+                finding.imported(name)
             except Exception:
                 return  # Which is told when it is needed.
 
@@ -125,6 +123,6 @@ class Shells:
 
 def _has_ipython() -> bool:
     try:
-        return importlib.util.find_spec("IPython") is not None
+        return finding.standard("importlib.util").find_spec("IPython") is not None
     except (ImportError, ValueError):
         return False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import _ast  # What ast is made of; that is only needed to walk through what is parsed.
 import io
-import linecache
+import sys
 import types
 
 from . import TYPE_CHECKING
@@ -64,7 +64,22 @@ class CellNames:
 def remember(code: str, name: str) -> None:
     """Let tracebacks and ``inspect`` find the lines of a source that is in no file."""
     lines = io.StringIO(code, newline=None).readlines()
-    linecache.cache[name] = (len(code), None, lines, name)
+    lines_of()[name] = (len(code), None, lines, name)
+
+
+_LINES: Dict[str, Any] = {}
+
+
+def lines_of() -> Dict[str, Any]:
+    """Return ``linecache.cache``, or as long as nobody has imported that, what will be in it."""
+    module = sys.modules.get("linecache")
+    return _LINES if module is None else module.cache
+
+
+def watch_linecache(module: Any) -> None:
+    """Put what was remembered into it, when somebody imports it: tracebacks do."""
+    module.cache.update(_LINES)
+    _LINES.clear()
 
 
 #: ``inspect.CO_COROUTINE``, which is worth no import.

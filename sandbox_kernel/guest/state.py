@@ -18,16 +18,14 @@ the life goes on or a new one begins. Where the state is carried, this brings it
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import importlib
+import binascii
 import itertools
 import mmap
 import os
 import sys
 import types
 
-from . import TYPE_CHECKING, session_names, text, wire
+from . import TYPE_CHECKING, finding, session_names, text, wire
 from .hooks import SESSION
 from .life import Life
 from .output import MOST_TOLD
@@ -71,12 +69,12 @@ class State:
         self._life.watch()
         for name in self._preload:
             try:
-                importlib.import_module(name)
+                finding.imported(name)
             except Exception as error:
                 print("preload: %s: %s: %s" % (name, type(error).__name__, error), file=sys.stderr)
         if self._lasting:  # What is imported now is there in every sandbox that is restored from this one.
             self._shells.warm()
-            importlib.import_module(".explaining", __package__)
+            finding.imported("%s.explaining" % __package__)
         return self._carry is None or self._carry_in(self._carry)
 
     def _carry_in(self, settings: Dict[str, Any]) -> bool:
@@ -106,8 +104,10 @@ class State:
             if not is_lost(function):
                 sys.modules[SESSION].on_fork(function)
         for digest in settings["dropped"]:
-            with contextlib.suppress(OSError):
+            try:
                 os.unlink(os.path.join(settings["out"], digest))
+            except OSError:
+                pass
         if settings["head"] is None or settings["anew"]:
             self.wake(settings["session"], True)
         else:
@@ -168,7 +168,7 @@ class _PartStore:
 
     def read(self, digest: str, size: int) -> memoryview:
         if digest in self._inline:
-            return memoryview(bytearray(base64.b64decode(self._inline[digest])))
+            return memoryview(bytearray(binascii.a2b_base64(self._inline[digest])))
         if not os.path.exists(os.path.join(self._folder, digest)):
             return memoryview(bytearray(b"".join(self._read_pieces(digest))))
         with open(os.path.join(self._folder, digest), "rb") as file:
@@ -195,7 +195,7 @@ class _PartStore:
             os.rename(making, path)
             return
         for offset, piece in _pieces(data):
-            self._emit(wire.Part(digest, len(data), offset, base64.b64encode(piece).decode("ascii")))
+            self._emit(wire.Part(digest, len(data), offset, binascii.b2a_base64(piece, newline=False).decode("ascii")))
 
 
 def _pieces(data: memoryview) -> List[Tuple[int, memoryview]]:

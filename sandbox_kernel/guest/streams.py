@@ -14,13 +14,11 @@ bypasses Python in the midst of a thousand quick prints, without a flush before 
 
 from __future__ import annotations
 
-import array
+import _thread  # What threading is made of; that needs more.
 import fcntl
 import io
 import os
 import sys
-import termios
-import threading
 import time
 
 from . import TYPE_CHECKING
@@ -34,13 +32,23 @@ CAREFUL = 32
 SOMETIMES = 256
 
 
+def _fionread() -> int:
+    """Return ``termios.FIONREAD``; that is a library, to be loaded for this alone."""
+    if os.uname().machine in ("x86_64", "aarch64"):
+        return 0x541B  # As nearly everywhere.
+    import termios
+
+    return termios.FIONREAD
+
+
 class Turns:
     """Lets one pipe speak only when what was written before to the other one has been taken."""
 
     def __init__(self, settle: Callable[[], None], burst: Burst) -> None:
         self._settle = settle
         self._burst = burst
-        self._lock = threading.RLock()
+        self._fionread = _fionread()
+        self._lock = _thread.RLock()
         self._pid = os.getpid()
         self._pipes = {fd: os.fstat(fd).st_ino for fd in (1, 2)}
         #: So many prints went through memory since the pipes were looked at; and whether one may hold something of ours.
@@ -54,7 +62,7 @@ class Turns:
 
     def _forget(self) -> None:
         # A lock that another thread of the parent holds at the fork is never released in the child.
-        self._lock = threading.RLock()
+        self._lock = _thread.RLock()
         self._alone = False
 
     def look(self) -> None:
@@ -105,13 +113,13 @@ class Turns:
         return may
 
     def _holds_something(self, fd: int) -> bool:
-        count = array.array("i", [0])
+        count = bytearray(4)
         try:
-            fcntl.ioctl(fd, termios.FIONREAD, count)
+            fcntl.ioctl(fd, self._fionread, count)
         except OSError:
             return False
         # The cell may have put something else there: then there is no order to keep.
-        return count[0] > 0 and self._is_ours(fd)
+        return any(count) and self._is_ours(fd)
 
     def _is_ours(self, fd: int) -> bool:
         try:

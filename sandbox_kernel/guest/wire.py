@@ -7,9 +7,7 @@ stand in each field is checked by a table when they are read: the host reads wha
 
 from __future__ import annotations
 
-import json
-
-from . import TYPE_CHECKING, events, messages
+from . import TYPE_CHECKING, events, messages, notation
 from .checks import load
 from .events import (
     GUEST_OUTCOMES,
@@ -96,7 +94,7 @@ _KINDS = {kind: name for table in (events.TABLE, messages.TABLE) for name, (kind
 
 def dump(thing: Any) -> bytes:
     """Return an event or a message as one line of ASCII JSON, without its newline."""
-    return json.dumps([_KINDS[type(thing)], values_of(thing)], separators=(",", ":")).encode("ascii")
+    return notation.dumps([_KINDS[type(thing)], values_of(thing)]).encode("ascii")
 
 
 def load_event(data: bytes) -> Any:
