@@ -31,10 +31,8 @@ ANSWER_S = 20.0
 WRITE_S = 180.0
 #: Longer than any answer to these questions; what is longer is not understood.
 ANSWER_BYTES = 1 << 16
-#: In the order in which the socket takes them.
-_FILES = ("checkpoint.img", "pages_meta.img", "pages.img")
-#: Of a path that a socket can have in Linux.
-SOCKET_PATH_BYTES = 107
+#: What of a question counts for how often the sandbox was told to stand still.
+_STEPS = {"Pause": 1, "Checkpoint": 0, "Resume": -1}
 
 
 class Plane(Protocol):
@@ -87,17 +85,14 @@ class Socket:
 
     async def pause(self) -> None:
         """See :class:`Plane`."""
-        await self._ask("Pause", None, ANSWER_S, sent=self._count_pause)
-
-    def _count_pause(self) -> None:
-        self._pauses += 1
+        await self._ask("Pause", None, ANSWER_S)
 
     async def checkpoint(self, folder: Path) -> None:
         """See :class:`Plane`."""
         with contextlib.ExitStack() as closing:
             files = []
             try:
-                for name in _FILES:
+                for name in images.FILES:
                     fd = os.open(folder / name, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
                     closing.callback(os.close, fd)
                     files.append(fd)
@@ -109,15 +104,15 @@ class Socket:
     async def resume(self) -> None:
         """See :class:`Plane`."""
         while self._pauses:
-            self._pauses -= 1
             await self._ask("Resume", None, ANSWER_S)
 
-    async def _ask(
-        self, what: str, options: object, timeout_s: float, files: Sequence[int] = (), sent: Callable[[], None] = lambda: None
-    ) -> None:
+    async def _ask(self, what: str, options: object, timeout_s: float, files: Sequence[int] = ()) -> None:
         question = json.dumps({"method": f"containerManager.{what}", "arg": options}).encode()
         try:
-            answer = await asyncio.wait_for(self._exchange(question, files, sent), timeout_s)
+            with _connect(self._path) as connection:
+                socket.send_fds(connection, [question], list(files))  # A new socket has room for it all.
+                self._pauses += _STEPS[what]
+                answer = await asyncio.wait_for(_heard(connection), timeout_s)
             said = None if answer.get("success") is True else str(answer.get("err"))
         except asyncio.TimeoutError:
             said = f"gVisor did not answer within {timeout_s:g} s."
@@ -126,21 +121,18 @@ class Socket:
         if said is not None:
             raise StateNotSaved(*images.why_not_saved(said), alive=True)
 
-    async def _exchange(self, question: bytes, files: Sequence[int], sent: Callable[[], None]) -> dict[str, Any]:
-        loop = asyncio.get_running_loop()
-        with _connect(self._path) as connection:
-            # A new socket has room for it all.
-            socket.send_fds(connection, [question], list(files))
-            sent()
-            answer = b""
-            while True:
-                data = await loop.sock_recv(connection, ANSWER_BYTES)
-                answer += data
-                if not data or len(answer) > ANSWER_BYTES:
-                    raise ValueError("the sandbox ended before it answered" if not data else "the answer has no end")
-                with contextlib.suppress(ValueError):  # It is not there as a whole.
-                    found = json.loads(answer)
-                    return found if isinstance(found, dict) else {"err": "an answer of another kind"}
+
+async def _heard(connection: socket.socket) -> dict[str, Any]:
+    """Return the answer. Raises OSError, or ValueError for what is none."""
+    answer = b""
+    while True:
+        data = await asyncio.get_running_loop().sock_recv(connection, ANSWER_BYTES)
+        answer += data
+        if not data or len(answer) > ANSWER_BYTES:
+            raise ValueError("the sandbox ended before it answered" if not data else "the answer has no end")
+        with contextlib.suppress(ValueError):  # It is not there as a whole.
+            found = json.loads(answer)
+            return found if isinstance(found, dict) else {"err": "an answer of another kind"}
 
 
 def _connect(path: Path) -> socket.socket:
@@ -148,9 +140,9 @@ def _connect(path: Path) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        long = len(os.fsencode(path)) > SOCKET_PATH_BYTES
         connection.setblocking(False)
-        connection.connect(f"/proc/self/fd/{folder}/{path.name}" if long else str(path))
+        # By its folder: the name of a socket can have 107 bytes.
+        connection.connect(f"/proc/self/fd/{folder}/{path.name}")
     except BaseException:
         connection.close()
         raise

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import itertools
 import os
 import re
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -22,8 +21,8 @@ from .. import usage
 from ..errors import GO_BACK, OR_BEGIN_ANEW, StateNotSaved, StateUnusable
 from . import oci
 
-#: What ``runsc checkpoint`` writes.
-FILES = ("checkpoint.img", "pages.img", "pages_meta.img")
+#: What ``runsc checkpoint`` writes, in the order in which gVisor's control socket takes them.
+FILES = ("checkpoint.img", "pages_meta.img", "pages.img")
 #: Where the gofer mounts what the sandbox sees, as the host's kernel names it.
 GOFER_ROOT = "/root"
 _DELETED = " (deleted)"
@@ -95,9 +94,12 @@ def _mark_of(path: str) -> Mark | None:
 
 def sandbox_pid(runsc_pid: int) -> int | None:
     """Return the sandbox process that a runsc process has started; None: there is none."""
-    below = usage.children(runsc_pid)
-    others = (int(name) for name in os.listdir("/proc") if name.isdigit())  # Not every kernel lists children.
-    return next((pid for pid in itertools.chain(below, others) if _is_sandbox_of(runsc_pid, pid)), None)
+    return next((pid for pid in _perhaps_below(runsc_pid) if _is_sandbox_of(runsc_pid, pid)), None)
+
+
+def _perhaps_below(pid: int) -> Iterator[int]:
+    yield from usage.children(pid)
+    yield from (int(name) for name in os.listdir("/proc") if name.isdigit())  # Not every kernel lists children.
 
 
 def _is_sandbox_of(runsc_pid: int, pid: int) -> bool:

@@ -21,10 +21,6 @@ if TYPE_CHECKING:
 _plain: Any = object.__getattribute__
 
 
-def _is_there(name: str) -> bool:
-    return finding.standard("importlib.util").find_spec(name) is not None
-
-
 class StandIn(ModuleType):
     """Becomes the module when it is used."""
 
@@ -118,7 +114,7 @@ class Modules:
         if name in sys.modules:
             return sys.modules[name]
         top = name.partition(".")[0]
-        if name not in self._waiting and top not in sys.modules and not _is_there(top):
+        if name not in self._waiting and top not in sys.modules and not finding.is_there(top):
             raise ModuleNotFoundError("No module named %r" % top, name=top)
         return self._stand_in(name)
 

@@ -15,7 +15,7 @@ import math
 import sys
 import types
 
-from . import TYPE_CHECKING, finding, text, wire
+from . import TYPE_CHECKING, finding, notation, text, wire
 from .hooks import ImportWatch
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _comm_class(base: Any, kernel: Kernel, say: Callable[[wire.Comm], None]) -> 
         def publish_msg(
             self, msg_type: str, data: Any = None, metadata: Any = None, buffers: Any = None, **keys: Any
         ) -> None:
-            parts = [binascii.b2a_base64(item, newline=False).decode("ascii") for item in buffers or ()]
+            parts = [notation.base64(item) for item in buffers or ()]
             target = keys.get("target_name") or ""
             kind = msg_type.rpartition("_")[2]
             say(wire.Comm(kind, self.comm_id, target, plain(data or {}), plain(metadata or {}), parts))
@@ -139,7 +139,7 @@ def plain(value: Any) -> Any:
 
 def _plain_one(value: Any) -> Any:
     if isinstance(value, (bytes, bytearray)):
-        return binascii.b2a_base64(value, newline=False).decode("ascii")
+        return notation.base64(value)
     import numbers
 
     if isinstance(value, numbers.Integral):
@@ -156,13 +156,9 @@ def _shell() -> Any:
     return get() if get is not None else None
 
 
-def _is_there(name: str) -> bool:
-    return finding.standard("importlib.util").find_spec(name) is not None
-
-
 class _Watch(ImportWatch):
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        if name == _TQDM and _shell() is not None and _is_there("ipywidgets"):
+        if name == _TQDM and _shell() is not None and finding.is_there("ipywidgets"):
             # `tqdm.auto` draws widgets only where this module is loaded, and looks for nothing in it.
             sys.modules.setdefault(_ZMQSHELL, types.ModuleType(_ZMQSHELL, _NOTE))
         return super().find_spec(name, path, target)

@@ -7,7 +7,7 @@ import os
 import stat
 import time
 
-from . import TYPE_CHECKING, text, wire
+from . import TYPE_CHECKING, notation, text, wire
 
 if TYPE_CHECKING:
     from typing import Dict, Iterator, List, Tuple
@@ -93,4 +93,4 @@ class Folder:
                 data = file.read(size)
         except OSError:
             return wire.File(name, 0, None)
-        return wire.File(name, len(data), binascii.b2a_base64(data, newline=False).decode("ascii"))
+        return wire.File(name, len(data), notation.base64(data))

@@ -33,6 +33,11 @@ def imported(name: str) -> Any:
     return sys.modules[name]
 
 
+def is_there(name: str) -> bool:
+    """Whether a module can be imported."""
+    return standard("importlib.util").find_spec(name) is not None
+
+
 def ours(name: str) -> ModuleType:
     """Import a module of this package, and what it needs."""
     whole = "%s.%s" % (__package__, name)

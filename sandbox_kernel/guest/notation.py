@@ -1,10 +1,12 @@
-"""JSON by what ``json`` is made of.
+"""JSON, and bytes within it, by what ``json`` and ``base64`` are made of.
 
-That itself needs ``re`` and ``enum``, with which it needs twelve modules more: a new sandbox waited for them as long as for
-half of this program. What may stand on the wire, and what is refused, is as there.
+Those need ``re``, ``enum`` and twelve modules more with them: a new sandbox waited for these as long as for half of this
+program. What may stand on the wire, and what is refused, is as in ``json``.
 """
 
 from __future__ import annotations
+
+import binascii  # What base64 is made of; that needs re and struct.
 
 from . import TYPE_CHECKING
 
@@ -83,6 +85,11 @@ def dumps(value: Any, *, exact: bool = False) -> str:
         return json.dumps(value, separators=(",", ":"), allow_nan=not exact)
     write = _json.make_encoder({}, _no_json, _json.encode_basestring_ascii, None, ":", ",", False, False, not exact)
     return "".join(write(value, 0))
+
+
+def base64(data: Any) -> str:
+    """Return bytes as a text that may stand in JSON."""
+    return binascii.b2a_base64(data, newline=False).decode("ascii")
 
 
 def _no_json(value: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 import builtins
 import io
 import os
@@ -74,7 +73,7 @@ def _call(value: Any, name: str, **arguments: Any) -> Any:
 
 def _plain(content: Any) -> Any:
     if isinstance(content, (bytes, bytearray)):
-        return binascii.b2a_base64(content, newline=False).decode("ascii")
+        return notation.base64(content)
     return text.sendable(content) if isinstance(content, str) else content
 
 
@@ -148,4 +147,4 @@ def png_of(figure: Any) -> str:
     """Return a figure of matplotlib as PNG in base64."""
     file = io.BytesIO()
     figure.savefig(file, format="png", bbox_inches="tight")
-    return binascii.b2a_base64(file.getvalue(), newline=False).decode("ascii")
+    return notation.base64(file.getvalue())

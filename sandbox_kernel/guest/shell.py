@@ -123,6 +123,6 @@ class Shells:
 
 def _has_ipython() -> bool:
     try:
-        return finding.standard("importlib.util").find_spec("IPython") is not None
+        return finding.is_there("IPython")
     except (ImportError, ValueError):
         return False

@@ -12,7 +12,6 @@ import contextlib
 import functools
 import importlib
 import importlib.util
-import linecache
 import os
 import sys
 import types
@@ -121,7 +120,7 @@ class IPythonShell:
         finally:
             for name, value in kept.items():
                 setattr(shell, name, value)
-            for names in (self.cells.numbers, linecache.cache, shell.compile._filename_map):  # noqa: SLF001 - as in resume()
+            for names in (self.cells.numbers, source.lines_of(), shell.compile._filename_map):  # noqa: SLF001 - as in resume()
                 names.pop(source.file_name(_NOTHING), None)
 
     def describe(self, error: BaseException) -> wire.Error:

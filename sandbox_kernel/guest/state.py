@@ -25,7 +25,7 @@ import os
 import sys
 import types
 
-from . import TYPE_CHECKING, finding, session_names, text, wire
+from . import TYPE_CHECKING, finding, notation, session_names, text, wire
 from .hooks import SESSION
 from .life import Life
 from .output import MOST_TOLD
@@ -195,7 +195,7 @@ class _PartStore:
             os.rename(making, path)
             return
         for offset, piece in _pieces(data):
-            self._emit(wire.Part(digest, len(data), offset, binascii.b2a_base64(piece, newline=False).decode("ascii")))
+            self._emit(wire.Part(digest, len(data), offset, notation.base64(piece)))
 
 
 def _pieces(data: memoryview) -> List[Tuple[int, memoryview]]:
