@@ -249,9 +249,8 @@ class LastingSession(GoesBack):
             self._unsaved.clear()
             self.outlines.go(self._history.head)
             if not self._closed:
-                self.tell(
-                    f"The state after cell {label} is lost: {error} The next cell has the state from before cell {first}."
-                )
+                instead = f"The next cell has the state from before cell {first}."
+                self.tell(f"The state after cell {label} is lost: {error} {instead}")
             self._prepare()
             return
         held = [*(cell for cell in self._unsaved if cell is not execution), execution]
@@ -264,10 +263,12 @@ class LastingSession(GoesBack):
         assert point is not None
         self.kept(point)
         await self._keeper.drop(dropped)
-        stands_by = not conversation.killed
+        stands_by = self.mode == "exact" and not conversation.killed
         self._prepare(replaces=stands_by)
         if stands_by:
             await self._replace(conversation, held)
+        else:
+            self._close_later(conversation)
 
     def prepare(self) -> None:
         """See :class:`.session.Session`."""
@@ -324,9 +325,7 @@ class LastingSession(GoesBack):
                 return list(point.snapshot.names) if point is not None else []
             if self._next is None:
                 self._prepare()
-            if self._next is None:
-                return []
-            return await (await self._next).names()
+            return [] if self._next is None else await (await self._next).names()
 
     async def settled(self) -> None:
         """Return when the state of the last cell has been taken."""

@@ -3,9 +3,10 @@
 It reads one JSON line of jobs and writes one of results::
 
     job     "code", "name", "home", "parts", and may have "head" ([digest, size]), "held" ([[digest, size], ...]),
-            "cap_bytes", "advice", "remedy", "trusted", "before", or "plain" (true: without the carrier)
-    result  "error": traceback or null, "unloadable": text or null, "missing": [[name, why]], what was saved, and more;
-            or "crash"
+            "cap_bytes", "advice", "remedy", "trusted", "before", "ahead" (true: there is time before the cell), or "plain"
+            (true: without the carrier)
+    result  "error": traceback or null, "unloadable": text or null, "missing": [[name, why]], what was saved, "late": modules
+            that saving imported, and more; or "crash"
 
 Only parts in ``held`` can be read. ``before`` is code of the test, run in a namespace of its own before the carrier is made;
 it sees the ``store`` and the module ``carry``.
@@ -36,6 +37,9 @@ class Parts:
     def __init__(self, folder, held, trusted):
         self.folder, self.held, self.trusted = folder, dict(held), trusted
         self.written, self.got = [], []
+
+    def path(self, digest):
+        return os.path.join(self.folder, digest)
 
     def read(self, digest, size):
         self.got.append(digest)
@@ -83,11 +87,14 @@ def run(job, carry):
         except carry.Unloadable as error:
             return {**result, "unloadable": str(error)}
         result["seconds"]["load"] = time.perf_counter() - start
+    if job.get("ahead"):
+        list(carrier.import_ahead())
     result["error"] = evaluate(job["code"], job["name"], main)
     result["modules"] = sorted(sys.modules)
     start = time.perf_counter()
     saved = carrier.save()
     result["seconds"]["save"] = time.perf_counter() - start
+    result["late"] = sorted(set(sys.modules) - set(result["modules"]))
     result["head"] = [saved.head.digest, saved.head.size]
     result["parts"] = [[part.digest, part.size] for part in saved.parts]
     result["names"] = saved.names

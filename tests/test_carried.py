@@ -51,6 +51,8 @@ class Carrying:
         self.keeper = CarryKeeper(self._workplace, cap_bytes, save_s, **more)
         self.number = 0
         self.heard: list[wire.Event] = []
+        #: Of each: whether taking its state killed it.
+        self.killed: list[bool] = []
 
     async def _workplace(self) -> Path:
         return self.folder
@@ -68,7 +70,8 @@ class Carrying:
         try:
             return await self.keeper.take(conversation)
         finally:
-            assert self.sandbox.closed == 1
+            self.killed.append(conversation.killed)
+            await conversation.close()
             assert request.out is None or not request.out.exists()
 
     @property
@@ -182,6 +185,28 @@ async def test_parts_that_are_not_what_was_announced(carrying: Carrying, write: 
     assert not raised.value.alive
     assert carrying.parts == {digest(LARGE)}
     await carrying.keeper.check(before)
+
+
+async def test_small_parts_do_not_wait_for_the_end_of_the_sandbox(carrying: Carrying) -> None:
+    """A small part is copied while its sandbox may still live, which then cannot change it; before a large one is taken the
+    sandbox is killed."""
+    await carrying.take(saved(HEAD), write=put(HEAD))
+    assert carrying.killed == [False]
+    large = bytes(carried.COPIED_BYTES + 1)
+    carrying = Carrying(carrying.folder / "another", cap_bytes=2 * len(large))
+    carrying.folder.mkdir()
+    await carrying.take(saved(HEAD, large), write=put(HEAD, large))
+    await carrying.take(saved(b"2", large), write=put(b"2"))
+    assert carrying.killed == [True, False]
+    assert carrying.parts == {digest(HEAD), digest(large), digest(b"2")}
+
+
+async def test_a_part_that_cannot_be_written(carrying: Carrying) -> None:
+    """Where a part cannot be written, nothing of the state is kept, and the reason is told."""
+    (carrying.folder / "parts" / f"{digest(HEAD)}.new").mkdir(parents=True)
+    with pytest.raises(StateNotSaved, match=r"could not be put into place: Is a directory"):
+        await carrying.take(saved(LARGE, HEAD), write=put(LARGE, HEAD))
+    assert carrying.parts == {f"{digest(HEAD)}.new"}
 
 
 async def test_a_link_with_the_right_content_is_no_part(carrying: Carrying, tmp_path: Path) -> None:

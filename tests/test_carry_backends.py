@@ -64,3 +64,48 @@ async def test_cells_mean_what_they_mean_in_one_process(executor: SandboxExecuto
     # All to their end, also when one raises: what goes on while the executor closes would hide why.
     wrong = await asyncio.gather(*(play(meaning) for meaning in plain), return_exceptions=True)
     assert "".join(map(str, wrong)) == ""
+
+
+#: Ways to write to memory past the interpreter: an array ``a`` of bytes is 7 at 3,000,000 then.
+WRITES = {
+    "itself": "a[3_000_000] = 7",
+    "a thread": "import threading\nt = threading.Thread(target=a.__setitem__, args=(3_000_000, 7)); t.start(); t.join()",
+    "a view": "memoryview(a)[3_000_000:3_000_001] = b'\\x07'",
+    "a file that is read": """
+with open("seven", "wb") as file: _ = file.write(b"\\x07")
+with open("seven", "rb", buffering=0) as file: _ = file.readinto(memoryview(a)[3_000_000:])
+""",
+    "a pipe": """
+import os
+ours, theirs = os.pipe(); _ = os.write(theirs, b"\\x07"); _ = os.readv(ours, [memoryview(a)[3_000_000:3_000_001]])
+""",
+    "a socket": """
+import socket
+one, other = socket.socketpair(); other.sendall(b"\\x07"); _ = one.recv_into(memoryview(a)[3_000_000:], 1)
+del one, other
+""",
+    "C": "import ctypes\n_ = ctypes.memset(a.ctypes.data + 3_000_000, 7, 1)",
+    "an array that is larger": "b[3_000_000 // 4] = 7",
+    "a process that had it too": """
+import os
+if os.fork() == 0:
+    a[:] = 1; os._exit(0)
+_ = os.wait(); a[3_000_000] = 7
+""",
+}
+
+
+@pytest.mark.timeout(300)
+async def test_large_arrays_are_as_they_were_last_written_to() -> None:
+    """gVisor is asked whether a large array was written to, and tells of each way to do that."""
+    pytest.importorskip("numpy")
+    chosen = ["--Runner.backend_name=local", "--Runner.state=carry", "--Runner.timeout_s=120"]
+    async with SandboxExecutor(config=settings.from_options(chosen)) as executor:
+        session = executor.session()
+        for name, code in WRITES.items():
+            await _good(
+                session, "import numpy as np; a = np.zeros(8_000_000, 'u1'); b = a.view('i4'); c = np.ones(9_000_000, 'u1')"
+            )
+            await _good(session, f"total = a.sum() + c.sum()\nassert total == 9_000_000\n{code}")
+            await _good(session, f"assert a[3_000_000] == 7 and a.sum() == 7 and c.sum() == 9_000_000, {name!r}")
+            await _good(session, f"assert a[3_000_000] == 7 and a.sum() == 7 and b.sum() > 0, {name!r}")

@@ -12,6 +12,7 @@ import pytest
 from carry_sessions import Runner, Session
 from guests import pythons
 
+from sandbox_kernel.guest.carry_parts import is_untouched
 from sandbox_kernel.guest.state import _PartStore
 
 MIB = 1 << 20
@@ -161,6 +162,77 @@ def test_arrays_unchanged_are_not_written_again(session: Session) -> None:
     assert sum(size for _, size in session.good("total = int(array.sum()) + int(frozen[0])").written) < 64 << 10
     assert session.good("array[-1] = 0").written[0][1] == 8_000_000
     session.good("assert array[-1] == 0 and frozen[0] == 999_999 and not frozen.flags.writeable and array.flags.writeable")
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_arrays_that_nobody_wrote_to_are_not_looked_at(session: Session, trusted: bool) -> None:
+    """The kernel tells what was written to, where only the host can change parts: what was not is not read once more."""
+    pytest.importorskip("numpy")
+    session.settings["trusted"] = trusted
+    session.good("import numpy as np; array = np.zeros(1_000_000); other = np.ones(1_000_000)")
+    array, other = sorted(digest for digest, size in session.state["held"] if size == 8_000_000)
+    read = session.good("total = array.sum() + other[0]").read
+    assert [read.count(array), read.count(other)] == ([1, 1] if trusted else [2, 2])
+    changed = session.good("other[500_000] = 3")
+    assert sorted(changed.read.count(part) for part in (array, other)) == ([1, 2] if trusted else [2, 2])
+    assert [size for _, size in changed.written if size >= 8_000_000] == [8_000_000]
+    session.good("assert total == 1 and other[500_000] == 3 and other.sum() == 1_000_002 and not array.any()")
+
+
+RANGE = """
+7f00000ff000-7f0000100000 r--p 00000000 00:1f 4                          /parts/other
+Anonymous:             0 kB
+7f0000100000-7f0000300000 rw-p 00000000 00:15 2                          /parts/ab
+Size:               2048 kB
+Rss:                2048 kB
+Private_Dirty:      2048 kB
+Anonymous:             0 kB
+Swap:                  0 kB
+VmFlags: rd wr mr mw me ac
+7f0000300000-7f0000400000 rw-p 00000000 00:00 0
+Size:               1024 kB
+Anonymous:          1024 kB
+Swap:               1024 kB
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        pytest.param(("", ""), True, id="nobody wrote to it"),
+        pytest.param(("Swap:                  0 kB\nVm", "Vm"), True, id="a kernel without swap"),
+        pytest.param(("Anonymous:             0 kB\nSwap", "Anonymous:             4 kB\nSwap"), False, id="written to"),
+        pytest.param(("Swap:                  0 kB", "Swap:                  4 kB"), False, id="written to and swapped out"),
+        pytest.param(("Anonymous:             0 kB\nSwap", "Swap"), False, id="a kernel that does not tell"),
+        pytest.param(("rw-p 00000000 00:15", "rw-s 00000000 00:15"), False, id="shared"),
+        pytest.param(("rw-p 00000000 00:15", "rw-p 00001000 00:15"), False, id="not from its beginning"),
+        pytest.param(("/parts/ab", "/parts/ac"), False, id="another file"),
+        pytest.param(("/parts/ab", "/parts/ab (deleted)"), False, id="a file that is gone"),
+        pytest.param(("                          /parts/ab", ""), False, id="no file"),
+        pytest.param(("7f0000100000-7f0000300000", "7f0000100000-7f00002ff000"), False, id="not all of it"),
+        pytest.param(("7f0000100000-", "7f0000101000-"), False, id="elsewhere"),
+        pytest.param((RANGE, ""), False, id="nothing"),
+    ],
+)
+def test_what_the_kernel_tells_of_memory(change: tuple[str, str], expected: bool) -> None:
+    """Memory is untouched where the kernel says so of exactly that file, and where it says nothing it may not be."""
+    assert change[0] in RANGE
+    text = RANGE.replace(*change).encode()
+    assert is_untouched(text, "/parts/ab", 0x7F0000100000, 2 << 20) is expected
+
+
+def test_saving_imports_nothing_where_there_was_time(session: Session) -> None:
+    """What saving needs is imported while a sandbox waits for its cell; where it did not wait, at the end."""
+    assert "_sandbox_guest.cloudpickle" in session.good("def f(): return 1\nx = [f]").late
+    assert session.good("def g(): return f()", ahead=True).late == []
+    session.good("assert x[0] is f and g() == 1")
+
+
+def test_nothing_is_imported_before_a_module_of_the_users(session: Session) -> None:
+    """Who has a file that is named as a module of Python gets that file, however long the sandbox waited."""
+    assert "platform" in session.good("a = 1", ahead=True).modules
+    session.good("with open('platform.py', 'w') as file: _ = file.write('mine = 1')")
+    session.good("import platform; assert platform.mine", ahead=True)
 
 
 @pytest.mark.parametrize("used", ["tarfile.TarFile", "numpy.array", "pandas.DataFrame", "matplotlib.pyplot.plot"])

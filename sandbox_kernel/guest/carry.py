@@ -34,11 +34,14 @@ from .carry_process import ProcessState
 from .records import record
 
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, List, Optional, Set
+    from typing import Any, Callable, Dict, Iterator, List, Optional, Set
 
 __all__ = ["Carrier", "Lost", "Part", "Saved", "Store", "Unloadable"]
 
 MOST_NAMES = 1000
+#: What saving needs, in the order in which it comes; each takes no longer than people notice.
+_AHEAD = ("pickle", "typing", "inspect", "dataclasses", "logging", "uuid")
+_OURS_AHEAD = ("cloudpickle", "carry_pickle", "carry_save")
 
 
 class Store:
@@ -49,6 +52,10 @@ class Store:
 
     def read(self, digest: str, size: int) -> memoryview:
         """Return all bytes of a part, writable and private to this process. Raises OSError."""
+        raise NotImplementedError
+
+    def path(self, digest: str) -> str:
+        """Return the file that the memory of a part is mapped from."""
         raise NotImplementedError
 
     def write(self, digest: str, data: memoryview) -> None:
@@ -115,6 +122,15 @@ class Carrier:
         self._files.begin()
         self._process.begin()
         finding.note()
+
+    def import_ahead(self) -> Iterator[None]:
+        """Import what only :meth:`save` needs, in steps, while there is time."""
+        if finding.is_shadowed():
+            return
+        for find, names in ((finding.standard, _AHEAD), (finding.ours, _OURS_AHEAD)):
+            for name in names:
+                find(name)
+                yield
 
     def load(self, head: Part) -> List[Lost]:
         """Fill the namespace from a snapshot; return what could not be made again and was there before.

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import datetime
-import decimal
 import enum
-import fractions
 import io
-import logging
-import pathlib
 import pickle
-import re
 import types
-import uuid
 from collections import Counter
-from typing import Any, Dict, FrozenSet, List, Optional, Set, Tuple
+from typing import Any, Dict, FrozenSet, Iterator, List, Optional, Set, Tuple
 
-from . import cloudpickle  # type: ignore[attr-defined]
+from . import cloudpickle, finding  # type: ignore[attr-defined]
 from .carry_arrays import Arrays
 from .carry_names import Tombstone
 from .carry_world import World, by_reference
@@ -31,8 +24,12 @@ _ALIKE: Tuple[type, ...] = (
     str, bytes, int, float, complex, bool, tuple, frozenset, range, slice, type(None), type(Ellipsis), type(NotImplemented),
     types.CodeType, types.ModuleType, types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType,
     types.GetSetDescriptorType, types.MemberDescriptorType, types.GenericAlias, types.FunctionType, type,
-    datetime.date, datetime.time, datetime.timedelta, datetime.tzinfo, decimal.Decimal, fractions.Fraction, uuid.UUID,
-    pathlib.PurePath, re.Pattern, enum.Enum, logging.Logger, Tombstone,
+    enum.Enum, Tombstone,
+)  # fmt: skip
+#: Nor of these, where their modules are imported: there is no value of a type that is not there.
+_ALIKE_OF_MODULES = (
+    ("datetime", ("date", "time", "timedelta", "tzinfo")), ("decimal", ("Decimal",)), ("fractions", ("Fraction",)),
+    ("logging", ("Logger",)), ("pathlib", ("PurePath",)), ("re", ("Pattern",)), ("uuid", ("UUID",)),
 )  # fmt: skip
 #: From this length on, though, it is better not to have it twice.
 LONG = 4096
@@ -52,6 +49,7 @@ class Constants:
         self._singles = singles
         self._named = named
         self._of_classes: Optional[Set[int]] = None
+        self.alike = (*_ALIKE, *_alike_of_modules()) if pieces else _ALIKE
 
     def has(self, value: Any) -> bool:
         kind = type(value)
@@ -64,6 +62,13 @@ class Constants:
                 id(item) for space in of_modules for item in space.values() if type(item) in (list, dict, set)
             }
         return id(value) in self._of_classes and id(value) not in self._named
+
+
+def _alike_of_modules() -> Iterator[type]:
+    for name, kinds in _ALIKE_OF_MODULES:
+        module = finding.loaded(name)
+        for kind in kinds if module is not None else ():
+            yield getattr(module, kind)
 
 
 def _is_named(value: Any) -> bool:
@@ -122,7 +127,7 @@ class Piece:
         kind = type(value)
         if kind in _LONG and len(value) >= LONG:
             return True
-        if key in self.arrays.apart or issubclass(kind, _ALIKE) or kind.__module__ in _ALIKE_FROM:
+        if key in self.arrays.apart or issubclass(kind, self.constants.alike) or kind.__module__ in _ALIKE_FROM:
             return False
         return not self.constants.has(value)
 

@@ -50,6 +50,7 @@ class Saving:
         self._advice = advice
         self._main = main
         self._parts = parts
+        parts.begin()
         self._loaded = loaded
         self._modules = modules
         self._order: List[str] = []

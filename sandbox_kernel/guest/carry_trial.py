@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import time
 import types
 import typing
 import warnings
 from abc import ABC
-from json import dumps as dump_json
-from json import loads as load_json
-from typing import Callable, Dict, FrozenSet, List, NoReturn, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, FrozenSet, List, NoReturn, Optional, Set, Tuple
 
+from . import notation
 from .carry_load import Item, Loader
+
+if TYPE_CHECKING:
+    import signal
+else:
+    import _signal as signal  # What signal is made of; that has names for the numbers, and needs more time for it.
 
 Find = Callable[[str], types.ModuleType]
 
@@ -69,11 +72,18 @@ class Known:
     def _look(self, kind: type) -> bool:
         own = [base for base in kind.__mro__ if base.__module__ == "__main__"]
         others = [base for base in kind.__mro__ if base.__module__ != "__main__"]
-        if not all(isinstance(base.__module__, str) and base.__module__.partition(".")[0] in _KNOWN for base in others):
+        if not all(map(_has_known_home, others)):
             return False
         # A type that is made of another may be made by calling it.
         hooks = _HOOKS if set(others) <= PLAIN else _HOOKS | {"__init__"}
         return all(type(base) is type and all(vars(base).get(name) is None for name in hooks) for base in own)
+
+
+def _has_known_home(kind: type) -> bool:
+    home: object = kind.__module__
+    top = home.partition(".")[0] if isinstance(home, str) else ""
+    # Functions of Cython are written by name, as any others. Frames of pandas and generators of numpy are made by them.
+    return top in _KNOWN or (kind.__name__ == "cython_function_or_method" and top.startswith("_cython_"))
 
 
 def failures(main: types.ModuleType, items: List[Tuple[Item, Set[type]]], find: Find) -> Dict[str, str]:
@@ -124,7 +134,7 @@ def _try(
     done: Dict[int, Optional[str]] = {}
     begun: Optional[int] = None
     for line in data.split(b"\n")[:-1]:
-        begun, *end = load_json(line)
+        begun, *end = notation.loads(line)
         if end:
             done[int(begun or 0)] = end[0]
             begun = None
@@ -155,7 +165,7 @@ def _be_child(main: types.ModuleType, items: List[Item], find: Find, pipe: int) 
         # Kept: nothing of the user's is to end here, nor what is made of it.
         kept = [main.__dict__.pop(name, None) for item in items for name in item.names]
         loader = Loader(main, items, find)
-        loader.load_all(lambda *told: os.write(pipe, dump_json(told).encode("ascii") + b"\n"))
+        loader.load_all(lambda *told: os.write(pipe, notation.dumps(told).encode("ascii") + b"\n"))
         del kept
     finally:
         os._exit(0)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import builtins
 import faulthandler
+import fcntl
 import gc
 import io
 import os
@@ -26,9 +27,9 @@ from .state import State
 
 if TYPE_CHECKING:
     import _socket
-    from typing import Any, Callable, Dict
+    from typing import Any, Callable, Dict, Iterator
 
-#: Nobody who runs cell after cell is kept waiting by a rehearsal.
+#: Nobody who runs cell after cell is kept waiting by what is done ahead.
 QUIET_S = 0.05
 
 
@@ -89,6 +90,7 @@ class CellProcess:
             return
         self._shells.prepare()  # Before anybody waits for it, or has a time limit.
         self._talk.say("awake")
+        self._while_quiet(self._state.get_ahead())
         while True:
             order = channel.receive(self._orders)
             if order is None:
@@ -97,8 +99,7 @@ class CellProcess:
             if word == "wake":
                 self._state.wake(*rest)
                 self._talk.say("awake")
-                if not select.select([self._orders], [], [], QUIET_S)[0]:
-                    self._rehearse()
+                self._while_quiet(self._rehearsal())
             elif word == "names":
                 self.emit(wire.Names(self._state.names()))
             elif word == "look":
@@ -132,11 +133,18 @@ class CellProcess:
         if self._lives:
             outline.tell(self.emit, self._main.__dict__, cell.outline)
 
-    def _rehearse(self) -> None:
+    def _while_quiet(self, steps: Iterator[None]) -> None:
+        """Take steps until there are no more, or somebody says something."""
+        wait_s = QUIET_S
+        while not select.select([self._orders], [], [], wait_s)[0] and next(steps, steps) is not steps:
+            wait_s = 0.0
+
+    def _rehearsal(self) -> Iterator[None]:
         """Go the way of a cell once: in a restored sandbox the first step onto each page of memory is a fault of its own."""
         self._shells.rehearse()
         _flush_streams()
         _has_files()
+        yield
 
     def _flush(self, cell: wire.Cell) -> None:
         if cell.comm is None:  # After a word to a widget no state is taken, and there may be many of those.
@@ -233,9 +241,9 @@ def _flush_files() -> None:
 
 
 def _has_files() -> bool:
-    """Whether a regular file is open here. Without a /proc that is not known."""
+    """Whether a regular file is open here for writing. Without a /proc that is not known."""
     try:
-        return any(_quietly(_is_regular, int(fd)) for fd in os.listdir("/proc/self/fd"))
+        return any(_quietly(_takes_writes, int(fd)) for fd in os.listdir("/proc/self/fd"))
     except OSError:
         return True
 
@@ -243,6 +251,10 @@ def _has_files() -> bool:
 def _is_file(opened: Any) -> bool:
     # Nothing else: who should read a pipe may wait for us.
     return not opened.closed and _is_regular(opened.fileno())
+
+
+def _takes_writes(fd: int) -> bool:
+    return _is_regular(fd) and fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
 
 
 def _is_regular(fd: int) -> bool:

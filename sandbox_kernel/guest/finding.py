@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _WAYS = ("path", "meta_path", "path_hooks")
 _before: Dict[str, List[Any]] = {}
+#: With more than so many files in a directory nobody looks whether one is named as a module.
+MOST_NAMES = 1000
 _PACKAGES = ("site-packages", "dist-packages")
 
 
@@ -46,8 +48,26 @@ def ours(name: str) -> ModuleType:
 
 def standard(name: str) -> Any:
     """Import a module of Python's own, and what it needs."""
+    return loaded(name) or _as_before(name)
+
+
+def loaded(name: str) -> Any:
+    """Return a module of Python's own if it is imported; else None."""
     module = sys.modules.get(name)
-    return module if module is not None and _is_pythons(module) else _as_before(name)
+    return module if module is not None and _is_pythons(module) else None
+
+
+def is_shadowed() -> bool:
+    """Whether files of the user may be named as modules of Python: those are the user's to import first. Or not known."""
+    known: Any = getattr(sys, "stdlib_module_names", None)
+    try:
+        for place in [entry or "." for entry in sys.path if entry not in _before["path"]]:
+            names = os.listdir(place)
+            if known is None or len(names) > MOST_NAMES or any(name.partition(".")[0] in known for name in names):
+                return True
+    except OSError:
+        return True
+    return False
 
 
 def _as_before(whole: str) -> Any:

@@ -125,6 +125,10 @@ class State:
         lines = self._life.begin_anew(session)
         self._emit(wire.Told(text.sendable("\n".join(lines)[:MOST_TOLD])))
 
+    def get_ahead(self) -> Iterator[None]:
+        """Do what the end of a cell needs, in short steps, as long as no cell has come."""
+        return iter(()) if self._carrier is None else self._carrier.import_ahead()
+
     def carry_out(self) -> bool:
         """At a cell's end: carry the state out. False: it is not ours to carry."""
         if self._carrier is None:
@@ -166,12 +170,15 @@ class _PartStore:
         self._emit = emit
         self._inline = inline or {}
 
+    def path(self, digest: str) -> str:
+        return os.path.join(self._folder, digest)
+
     def read(self, digest: str, size: int) -> memoryview:
         if digest in self._inline:
             return memoryview(bytearray(binascii.a2b_base64(self._inline[digest])))
-        if not os.path.exists(os.path.join(self._folder, digest)):
+        if not os.path.exists(self.path(digest)):
             return memoryview(bytearray(b"".join(self._read_pieces(digest))))
-        with open(os.path.join(self._folder, digest), "rb") as file:
+        with open(self.path(digest), "rb") as file:
             if size == 0 or os.fstat(file.fileno()).st_size != size:
                 return memoryview(bytearray(file.read()))
             return memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY))

@@ -11,6 +11,7 @@ import asyncio
 import base64
 import contextlib
 import dataclasses
+import hashlib
 import os
 import secrets
 import shutil
@@ -29,6 +30,9 @@ from .keeper import Keeper
 
 #: Beyond the guest's own limit for carrying the state out.
 GRACE_S = 10.0
+#: Parts up to here are copied: that is sooner done than the end of the sandbox waited for, which would keep them as they are.
+COPIED_BYTES = 1 << 20
+DAMAGED = "The state was carried out damaged: a part has not the content it was announced with."
 
 
 class CarryKeeper(Keeper):
@@ -96,35 +100,51 @@ class CarryKeeper(Keeper):
         incoming = self._incoming[conversation]
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(_either(incoming.done.wait(), conversation.wait_ended()), self._save_s + GRACE_S)
-        # Nobody may write to what is being looked at.
-        await conversation.kill()
-        try:
-            if incoming.saved is None or incoming.problem:
-                raise StateNotSaved(f"It was not carried out: {incoming.problem or 'the sandbox ended before'}.")
-            async with self._changing:
-                return self.hold(await asyncio.to_thread(self._commit, incoming, incoming.saved))
-        finally:
+        if incoming.saved is None or incoming.problem:
+            raise StateNotSaved(f"It was not carried out: {incoming.problem or 'the sandbox ended before'}.")
+        parts = {str(digest): int(size) for digest, size in incoming.saved.parts}
+        if self._place:  # Nothing is removed there before it has ended.
             await conversation.close()
+        elif any(size > COPIED_BYTES for size in self._new(parts).values()):
+            await conversation.kill()  # Nobody may write to what is being looked at.
+        async with self._changing:
+            return self.hold(await asyncio.to_thread(self._commit, incoming, incoming.saved, parts))
 
-    def _commit(self, incoming: _Incoming, saved: wire.Saved) -> Snapshot:
-        parts = tuple((str(digest), int(size)) for digest, size in saved.parts)
-        size = sum(size for _, size in parts)
+    def _new(self, parts: dict[str, int]) -> dict[str, int]:
+        return {digest: size for digest, size in parts.items() if not (self._parts / digest).exists()}
+
+    def _commit(self, incoming: _Incoming, saved: wire.Saved, parts: dict[str, int]) -> Snapshot:
+        size = sum(int(size) for _, size in saved.parts)  # Each, also where one is named twice.
         if not parts or size > self._cap_bytes:
             raise StateNotSaved(
                 f"The state has {size} bytes; {self._cap_bytes} may be kept.", "Runner.history_mib sets the limit."
             )
         if incoming.folder is not None:
-            new = {digest: wanted for digest, wanted in parts if not (self._parts / digest).exists()}
-            for digest, wanted in new.items():
-                _check_new(incoming.folder / digest, digest, wanted)
-            try:
-                for digest in new:
-                    os.rename(incoming.folder / digest, self._parts / digest)
-            except OSError as error:
-                raise StateNotSaved(f"A part of the state could not be put into place: {error.strerror}.") from error
+            self._put_into_place(incoming.folder, self._new(parts))
         names = tuple((str(name), str(kind), int(weight)) for name, kind, weight in incoming.names)
         lost = tuple((str(name), str(why)) for name, why in saved.lost)
-        return Snapshot(secrets.token_hex(8), "carry", size, self._parts, parts=parts, names=names, lost=lost)
+        return Snapshot(secrets.token_hex(8), "carry", size, self._parts, parts=tuple(parts.items()), names=names, lost=lost)
+
+    def _put_into_place(self, folder: Path, new: dict[str, int]) -> None:
+        """Check all parts that are new, and take them if each is what it was announced as."""
+        found: dict[str, Path] = {}
+        try:
+            for digest, size in new.items():
+                if size <= COPIED_BYTES:
+                    found[digest] = self._parts / f"{digest}.new"
+                    found[digest].write_bytes(_read_new(folder / digest, digest, size))
+                else:
+                    found[digest] = folder / digest
+                    _check_new(folder / digest, digest, size)
+                found[digest].chmod(0o444)
+            for digest, path in found.items():
+                os.rename(path, self._parts / digest)
+        except OSError as error:
+            raise StateNotSaved(f"A part of the state could not be put into place: {error.strerror}.") from error
+        finally:
+            for path in found.values():
+                with contextlib.suppress(OSError):
+                    path.unlink()
 
     async def _remove(self, snapshot: Snapshot) -> None:
         async with self._changing:
@@ -234,15 +254,28 @@ class _Incoming:
         self.problem = self.problem or problem
 
 
+def _read_new(path: Path, digest: str, size: int) -> bytes:
+    """Return what a sandbox wrote that may still live; so the file may become any other at any time."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            data = file.read(size + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
+    except OSError:
+        data = b""
+    if len(data) != size or hashlib.sha256(data).hexdigest() != digest:
+        raise StateNotSaved(DAMAGED)
+    return data
+
+
 def _check_new(path: Path, digest: str, size: int) -> None:
+    """Check what a sandbox wrote that has ended."""
     try:
         status = os.lstat(path)
         good = stat.S_ISREG(status.st_mode) and status.st_size == size and images.file_digest(path) == digest
     except OSError:
         good = False
     if not good:
-        raise StateNotSaved("The state was carried out damaged: a part has not the content it was announced with.")
-    path.chmod(0o444)
+        raise StateNotSaved(DAMAGED)
 
 
 def _check_parts(snapshot: Snapshot, folder: Path) -> None:

@@ -34,7 +34,8 @@ class Keeper(ABC):
     async def take(self, conversation: Conversation) -> Snapshot:
         """Take the state after a cell. Raises StateNotSaved; when that says alive, the sandbox goes on.
 
-        It is closed then, or stands still, so that the session can go on in it where the state cannot be used.
+        Where whole sandboxes are kept it stands still, so that the session can go on in it where the state cannot be used.
+        To close it is the caller's, who need not wait for that.
         """
 
     async def check(self, snapshot: Snapshot) -> None:
