@@ -262,9 +262,9 @@ class LastingSession(GoesBack):
         point = self._history.at_head()
         assert point is not None
         self.kept(point)
-        await self._keeper.drop(dropped)
         stands_by = self.mode == "exact" and not conversation.killed
         self._prepare(replaces=stands_by)
+        await self._keeper.drop(dropped)
         if stands_by:
             await self._replace(conversation, held)
         else:

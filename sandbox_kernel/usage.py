@@ -17,10 +17,10 @@ _PROC = "/proc"
 
 def children(pid: int) -> list[int]:
     """Return the processes that a process has begun; none where the kernel does not list them."""
-    found = []
+    found: list[int] = []
     for task in _listed(Path(_PROC, str(pid)) / "task"):
-        with contextlib.suppress(OSError):
-            found += [int(child) for child in Path(_PROC, str(pid), "task", task, "children").read_text().split()]
+        with contextlib.suppress(OSError), open(f"{_PROC}/{pid}/task/{task}/children", "rb", buffering=0) as file:
+            found += map(int, file.readall().split())
     return found
 
 

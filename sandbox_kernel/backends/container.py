@@ -13,7 +13,7 @@ import json
 import os
 import select
 import shutil
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,16 +84,18 @@ class LocalSandbox:
         if version == control.SPOKEN:
             self._control = control.Socket(bundle.parent / "root" / f"runsc-{self._name}.sock")
 
-    def write_bundle(self, config: dict[str, Any], mounts: Sequence[oci.Mount]) -> None:
-        """Write what runsc reads; ``mounts`` are those of the configuration."""
-        self._mounts = mounts
-        if self._blank is not None:
-            return
+    def _write_bundle(self, config: dict[str, Any]) -> None:
         self._bundle.mkdir(mode=0o700)
         (self._bundle / "config.json").write_text(json.dumps(config))
 
-    async def start(self) -> None:
-        """Start the container and take over its pipes."""
+    async def start(self, config: dict[str, Any], mounts: Sequence[oci.Mount]) -> None:
+        """Start the container and take over its pipes. ``mounts`` are those of the configuration."""
+        self._mounts = mounts
+        if self._blank is None:
+            await asyncio.to_thread(self._write_bundle, config)
+        await self._begin()
+
+    async def _begin(self) -> None:
         self._stderr = b""
         self._process = await self._start_process()
         self._reader = pipes.Reader(limit=LINE_BYTES)
@@ -107,9 +109,9 @@ class LocalSandbox:
             made, self._blank = self._blank, None
             assert self._image is not None and made.process is not None
             self._process = made.process  # To be ended, too, should this be cut off.
-            self._processors = affinity.Processors(made.process.pid)
-            self._processors.let_out()
             if await made.fill(self._image):
+                self._processors = affinity.Processors(made.process.pid)
+                await asyncio.to_thread(self._processors.let_out)
                 return self._process
         command = ["run"] if self._image is None else ["restore", f"--image-path={self._image}"]
         process = await self._processes.spawn(
@@ -171,6 +173,8 @@ class LocalSandbox:
         """Raise StateUnusable when what was restored has opened other files than were open."""
         assert self._process is not None and self._request.snapshot is not None
         held = self._request.snapshot.manifest.get("open", {})
+        if not any(held.values()):
+            return
         try:
             await asyncio.to_thread(openfiles.check_restored, held, self._process.pid, self._users_mounts)
         except StateUnusable:
@@ -191,7 +195,7 @@ class LocalSandbox:
         placeholders.append(made)
         self._close_process()
         await asyncio.to_thread(blank.forget_container, self._bundle)
-        await self.start()
+        await self._begin()
         for message in self._unheard:
             await self._write(message)
         return True
@@ -234,18 +238,16 @@ class LocalSandbox:
         """
         assert self._process is not None
         try:
-            await self._control.pause()
-            self._processors.let_out()
-            await asyncio.to_thread(folder.mkdir, mode=0o700)
+            await _all(self._control.pause(), asyncio.to_thread(folder.mkdir, mode=0o700))
             # It stands still, so what it uses can be looked at while it is written.
-            writing = self._control.checkpoint(folder)
-            looking = asyncio.to_thread(images.mapped, self._process.pid, self._mounts)
-            found = await asyncio.gather(writing, looking, return_exceptions=True)
-            for error in found:
-                if isinstance(error, BaseException):
-                    raise error
-            libraries = found[1]
-            held = await asyncio.to_thread(openfiles.look, self._process.pid, self._users_mounts)
+            _, libraries, _ = await _all(
+                self._control.checkpoint(folder),
+                asyncio.to_thread(images.mapped, self._process.pid, self._mounts),
+                asyncio.to_thread(self._processors.let_out),
+            )
+            held: dict[str, Any] = {}
+            if self._users_mounts:
+                held = await asyncio.to_thread(openfiles.look, self._process.pid, self._users_mounts)
             await self._drain()
             marks = images.marks(folder)
         except (StateNotSaved, OSError) as error:
@@ -317,6 +319,15 @@ class LocalSandbox:
         self._close_process()
         await asyncio.to_thread(blank.remove_container, self._bundle)
         self._closed(self)
+
+
+async def _all(*works: Awaitable[Any]) -> list[Any]:
+    """Return what each of them does, when all have ended. Raises the first error."""
+    found = await asyncio.gather(*works, return_exceptions=True)
+    for item in found:
+        if isinstance(item, BaseException):
+            raise item
+    return found
 
 
 def ending(status: int, stderr: str) -> Ending:

@@ -90,12 +90,9 @@ class LocalBackend(LoggingConfigurable):
 
     async def start(self, request: Request) -> Sandbox:
         """See :class:`.base.Backend`."""
-        found = await asyncio.to_thread(runtime.find, self.runsc or None)
         await self._open()
         assert self._home is not None
-        needs = await self.needs(request)
-        if request.snapshot is not None and request.mode != "carry":
-            await asyncio.to_thread(check_snapshot, request.snapshot, needs, strict=request.replaces)
+        found, needs = await asyncio.to_thread(self._checked, request)
         config, home = self._config(request), self._home
         plan = Plan.of(found.path, config, request.limits)
         restores = request.snapshot is not None and request.mode != "carry"
@@ -114,8 +111,7 @@ class LocalBackend(LoggingConfigurable):
         )
         self._sandboxes.add(sandbox)
         try:
-            await asyncio.to_thread(sandbox.write_bundle, config, self._all_mounts())
-            await sandbox.start()
+            await sandbox.start(config, self._all_mounts())
             if made is not None:
                 # Cells follow each other, and making one takes longer than a short cell and the saving after it.
                 self._blanks.make(plan, home, after_s=RESTORE_FIRST_S)
@@ -126,10 +122,13 @@ class LocalBackend(LoggingConfigurable):
 
     async def needs(self, request: Request) -> dict[str, Any]:
         """See :class:`.base.Backend`."""
-        found = await asyncio.to_thread(runtime.find, self.runsc or None)
         await self._open()
+        return (await asyncio.to_thread(self._look, request))[1]
+
+    def _look(self, request: Request) -> tuple[runtime.Runtime, dict[str, Any]]:
         assert self._python is not None
-        return {
+        found = runtime.find(self.runsc or None)
+        return found, {
             "gVisor": found.version,
             "gVisor flags": oci.FLAGS,
             "processor": _processor(),
@@ -142,9 +141,17 @@ class LocalBackend(LoggingConfigurable):
             "user": os.geteuid(),
         }
 
+    def _checked(self, request: Request) -> tuple[runtime.Runtime, dict[str, Any]]:
+        """Return the runtime, and what a sandbox depends on. Raises StateUnusable when its snapshot needs something else."""
+        found, needs = self._look(request)
+        if request.snapshot is not None and request.mode != "carry":
+            check_snapshot(request.snapshot, needs, strict=request.replaces)
+        return found, needs
+
     async def _open(self) -> None:
         async with self._opening:
             if self._home is None or not (self._home / "rootfs").exists():  # Who removed it has ended its owner too.
+                await asyncio.to_thread(runtime.find, self.runsc or None)
                 home = await self._processes.home(self._parent())
                 (home / "root").mkdir(mode=0o700)
                 interpreter.make_rootfs(home / "rootfs")

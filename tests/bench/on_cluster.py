@@ -39,6 +39,8 @@ PATIENT = "--Runner.start_timeout_s=900"
 POOL = 20
 #: What waits needs next to nothing: a node of two processors has room for twenty.
 POOLED = [PATIENT, f"--Runner.standby={POOL}", "--KubernetesBackend.cpu_request_millis=50"]
+#: Before each of them: the Job of the one before is being removed, which takes both processors for a moment.
+PAUSE_S = 1.0
 Found = dict[str, list[float]]
 
 
@@ -135,12 +137,14 @@ async def latency(options: Sequence[str], theirs_is: str, samples: int) -> tuple
                 await session.settled()
                 if way == "ours, standby":
                     await session.standing_by()
+                await asyncio.sleep(PAUSE_S)
                 before = watched.requests
                 await ours(runners[way], watched, session, found[way])
                 if way == "ours, standby":
                     await session.settled()
                     await session.standing_by()
                     requests.append(watched.requests - before)
+            await asyncio.sleep(PAUSE_S)
             await asyncio.to_thread(theirs, adk, found["ADK GkeCodeExecutor"])
     finally:
         for runner in runners.values():
