@@ -124,12 +124,15 @@ class Carrier:
         finding.note()
 
     def import_ahead(self) -> Iterator[None]:
-        """Import what only :meth:`save` needs, in steps, while there is time."""
+        """Import what only :meth:`save` needs, in steps, while there is time. Raises nothing: that tells what fails."""
         if finding.is_shadowed():
             return
         for find, names in ((finding.standard, _AHEAD), (finding.ours, _OURS_AHEAD)):
             for name in names:
-                find(name)
+                try:
+                    find(name)
+                except Exception:
+                    return
                 yield
 
     def load(self, head: Part) -> List[Lost]:

@@ -201,13 +201,15 @@ class _Outline:
     # -- modules that can be imported
 
     def _importable(self) -> List[str]:
-        names = set(sys.builtin_module_names)
-        for path in list(sys.path)[:20]:
-            if type(path) is str:
-                names.update(_quietly(_list, path or ".") or ())
-        found = sorted(name for name in names if not name.startswith("_") and name.isidentifier())[:5000]
-        mark = "%08x" % zlib.crc32(" ".join(found).encode("utf-8", "replace"))
-        said = _encode(found)
+        paths = [path or "." for path in list(sys.path)[:20] if type(path) is str]
+        listed: _Listed = {path: _quietly(_list, path) or (0, []) for path in paths}
+        marks = {path: changed for path, (changed, _) in listed.items()}
+        if _FOUND.get("marks") != marks:
+            names = set(sys.builtin_module_names).union(*(names for _, names in listed.values()))
+            found = sorted(name for name in names if not name.startswith("_") and name.isidentifier())[:5000]
+            mark = "%08x" % zlib.crc32(" ".join(found).encode("utf-8", "replace"))
+            _FOUND.update(marks=marks, mark=mark, said=_encode(found))
+        mark, said = _FOUND["mark"], _FOUND["said"]
         if mark in self._known or len(said) >= self._room:
             return []
         self._room -= len(said)
@@ -246,8 +248,8 @@ def _submodules(name: str, module: Any) -> Dict[str, Any]:
     return {word: value for word, value in zip(names, held) if type(word) is str and word.startswith(name + ".")}
 
 
-def _list(path: str) -> List[str]:
-    """Return the modules that lie in a directory, by their names alone."""
+def _list(path: str) -> Tuple[int, List[str]]:
+    """Return when a directory was changed last, and the modules that lie in it, by their names alone."""
     changed = os.stat(path).st_mtime_ns
     known = _LISTED.get(path)
     if known is None or known[0] != changed:
@@ -256,10 +258,12 @@ def _list(path: str) -> List[str]:
         ends = (".py", ".so", ".pyd")
         found = [name.split(".")[0] for name in names if name.endswith(ends) or "." not in name]
         known = _LISTED[path] = (changed, found)
-    return known[1]
+    return known
 
 
 _LISTED: _Listed = {}
+#: What can be imported, as it was told last, and the marks of the directories it was found in.
+_FOUND: Dict[str, Any] = {}
 
 
 def of_packages(value: Any) -> Dict[str, Any]:

@@ -105,9 +105,9 @@ class CarryKeeper(Keeper):
         parts = {str(digest): int(size) for digest, size in incoming.saved.parts}
         if self._place:  # Nothing is removed there before it has ended.
             await conversation.close()
-        elif any(size > COPIED_BYTES for size in self._new(parts).values()):
-            await conversation.kill()  # Nobody may write to what is being looked at.
         async with self._changing:
+            if any(size > COPIED_BYTES for size in self._new(parts).values()):
+                await conversation.kill()  # Nobody may write to what is being looked at.
             return self.hold(await asyncio.to_thread(self._commit, incoming, incoming.saved, parts))
 
     def _new(self, parts: dict[str, int]) -> dict[str, int]:

@@ -71,14 +71,15 @@ class Timed:
 
     def __init__(self, call: Callable[..., Awaitable[Any]]) -> None:
         self._call = call
-        self.last = 0.0
+        self.last = self.ended = 0.0
 
     async def __call__(self, *arguments: Any) -> Any:
         began = time.perf_counter()
         try:
             return await self._call(*arguments)
         finally:
-            self.last = time.perf_counter() - began
+            self.ended = time.perf_counter()
+            self.last = self.ended - began
 
 
 async def ours(mode: str, case: str) -> Seconds:
@@ -99,10 +100,8 @@ async def ours(mode: str, case: str) -> Seconds:
             outcome = [event async for event in session.run(code)][-1]
             assert outcome.outcome == "ok", outcome  # type: ignore[union-attr]
             await session.settled()
-            found[name] = take.last
-            began = time.perf_counter()
             await session.standing_by()
-            found["restore"] = time.perf_counter() - began
+            found[name], found["restore"] = take.last, time.perf_counter() - take.ended
             await asyncio.sleep(TYPING_S)
         del found["prepare"]
         return found
