@@ -13,6 +13,8 @@ from carry_cases import KINDS, MEANINGS, Meaning, check_all, make_all
 
 from sandbox_kernel import settings
 from sandbox_kernel.executors import AgentSession, SandboxExecutor
+from sandbox_kernel.guest import wire
+from sandbox_kernel.runner import Runner
 
 #: Of the image on the cluster, and of the interpreter here where it has packages too.
 MINOR = 11
@@ -109,3 +111,19 @@ async def test_large_arrays_are_as_they_were_last_written_to() -> None:
             await _good(session, f"total = a.sum() + c.sum()\nassert total == 9_000_000\n{code}")
             await _good(session, f"assert a[3_000_000] == 7 and a.sum() == 7 and c.sum() == 9_000_000, {name!r}")
             await _good(session, f"assert a[3_000_000] == 7 and a.sum() == 7 and b.sum() > 0, {name!r}")
+
+
+@pytest.mark.timeout(300)
+async def test_files_named_as_modules_of_python_do_not_keep_a_notebook_from_going_on() -> None:
+    """What a notebook's shell needs is Python's own, whatever files the cell before it wrote; `import` finds the files."""
+    names = "logging json copyreg random pickle tokenize ast inspect dataclasses typing platform colorsys"
+    write = f"for name in {names.split()}:\n    with open(name + '.py', 'w') as file: _ = file.write('mine = 1')\nx = [1]"
+    runner = Runner(backend_name="local")
+    try:
+        session = runner.open_session("carry")
+        for count, code in enumerate((write, "import colorsys; assert colorsys.mine and x == [1]", "x += [2]", "x"), 1):
+            events = [event async for event in session.run(code, notebook=True, name=f"Cell In[{count}]", count=count)]
+            assert [event for event in events if isinstance(event, wire.Error | wire.Stream)] == []
+        assert [event.data["text/plain"] for event in events if isinstance(event, wire.Result)] == ["[1, 2]"]
+    finally:
+        await runner.close()

@@ -283,6 +283,14 @@ def test_modules_that_the_user_shadows(session: Session) -> None:
     session.good("assert (pickle, types, sys, io, id, len, type, dict, list, isinstance, vars) == (None,) * 11")
 
 
+@pytest.mark.parametrize("name", ["tempfile", "subprocess", "uuid", "decimal"])
+def test_files_that_are_named_as_modules_of_python(session: Session, name: str) -> None:
+    """A file of the user's that is imported instead of a module of Python's takes nothing along of what is saved."""
+    session.good(f"with open('{name}.py', 'w') as file: _ = file.write('mine = 1')\nx = [1]")
+    session.good(f"import {name}; assert {name}.mine")
+    session.good(f"assert x == [1] and {name}.mine")
+
+
 @pytest.mark.parametrize(
     ("module", "name", "other"),
     [

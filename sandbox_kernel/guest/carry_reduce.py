@@ -12,7 +12,7 @@ import typing
 import weakref
 from typing import Any, Callable, Dict, Iterator, Tuple
 
-from . import cloudpickle  # type: ignore[attr-defined]
+from . import cloudpickle, finding  # type: ignore[attr-defined]
 from .carry_load import TOOLS
 
 _Reduced = Any
@@ -25,9 +25,10 @@ def reducers() -> Iterator[Tuple[Any, _Reduce]]:
     yield (io.TextIOWrapper, io.BufferedReader, io.BufferedWriter, io.BufferedRandom, io.FileIO), _file
     yield threading.Thread, _thread
     yield weakref.finalize, _refused
-    for module, name, reduce in _OF_MODULES:
-        if module in sys.modules:
-            yield getattr(sys.modules[module], name), reduce
+    for name, kind, reduce in _OF_MODULES:
+        module = finding.loaded(name)
+        if module is not None:
+            yield getattr(module, kind), reduce
 
 
 def _refused(value: Any) -> _Reduced:

@@ -109,16 +109,13 @@ class Shells:
 
     def _make(self) -> Any:
         if _has_ipython():
-            from .shell_ipython import IPythonShell
-
             try:
-                return IPythonShell(self._main, self._emit, self._complete)
+                made = finding.ours("shell_ipython").IPythonShell  # What it needs may be named as files that a cell wrote.
+                return made(self._main, self._emit, self._complete)
             except Exception as error:
                 said = "IPython cannot be used in this sandbox (%s: %s); magics are those of the standard library."
                 print(said % (type(error).__name__, error), file=sys.stderr)
-        from .shell_plain import PlainShell
-
-        return PlainShell(self._main, self._emit, self._evaluate)
+        return finding.ours("shell_plain").PlainShell(self._main, self._emit, self._evaluate)
 
 
 def _has_ipython() -> bool:
