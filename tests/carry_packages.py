@@ -40,6 +40,18 @@ NUMPY: list[tuple[str, str, str]] = [
         "x['b'][0] == 2.5 and x.dtype.names == ('a', 'b')",
     ),
     (
+        "numpy_subclass_with_attributes",
+        """
+        import numpy as np
+        class Measured(np.ndarray):
+            def __array_finalize__(self, other):
+                self.unit = getattr(other, "unit", None)
+        x = np.arange(20_000.0).view(Measured)
+        x.unit = ["m", x.shape]
+        """,
+        "type(x) is Measured and x.unit == ['m', (20_000,)] and x[::2].unit is x.unit and x.sum() == 199_990_000",
+    ),
+    (
         "numpy_dates",
         "import numpy as np\nx = np.array(['2024-02-29'], dtype='datetime64[D]')",
         "str(x[0] + 1) == '2024-03-01'",

@@ -38,7 +38,8 @@ class Arrays:
                 return self._block
             if kind.__name__.endswith("Index"):
                 return self._index
-        return None
+            return None
+        return _with_attributes if _is_plain_subclass(kind) else None
 
     def _index(self, index: Any) -> _Reduced:
         inner = getattr(index, "__dict__", {}).get("_data")
@@ -71,6 +72,22 @@ class Arrays:
         except (ValueError, BufferError, TypeError):
             return NotImplemented  # Dates, for instance, have no form that a buffer knows.
         return TOOLS["array"], (buffer, array.dtype, array.shape, "C" if flags.c_contiguous else "F")
+
+
+def _is_plain_subclass(kind: type) -> bool:
+    """Whether these are arrays that are written as numpy writes its own."""
+    ndarray = getattr(sys.modules.get("numpy"), "ndarray", None)
+    if not isinstance(ndarray, type) or not issubclass(kind, ndarray):
+        return False
+    return all(getattr(kind, way) is getattr(ndarray, way) for way in ("__reduce_ex__", "__reduce__", "__setstate__"))
+
+
+def _with_attributes(array: Any) -> _Reduced:
+    own = getattr(array, "__dict__", None)
+    if not own:
+        return NotImplemented
+    make, arguments, state = array.__reduce__()  # What numpy takes along of a subclass is the array alone.
+    return make, arguments, (state, dict(own)), None, None, TOOLS["set_array"]
 
 
 def owner(array: Any) -> Any:

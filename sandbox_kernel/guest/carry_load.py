@@ -295,6 +295,12 @@ def tool_array(buffer: Any, dtype: Any, shape: Any, order: Any) -> Any:
     return numpy.ndarray(shape, dtype, buffer, order=order)
 
 
+def tool_set_array(array: Any, state: Any) -> None:
+    whole, attributes = state
+    array.__setstate__(whole)
+    vars(array).update(attributes)
+
+
 def tool_view(root: Any, offset: int, shape: Any, strides: Any, dtype: Any, writeable: bool) -> Any:
     numpy: Any = finding.imported("numpy")
     if dtype.hasobject:
