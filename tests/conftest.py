@@ -172,6 +172,7 @@ def start_host(code: str, *words: str) -> subprocess.Popen[str]:
 def kill_host(host: subprocess.Popen[str], *, with_supervisor: bool) -> None:
     """SIGKILL a host; ``with_supervisor``: and the program that outlives it, as when its machine goes."""
     host.send_signal(signal.SIGSTOP)
+    children: list[str] = []
     if with_supervisor:
         children = Path(f"/proc/{host.pid}/task/{host.pid}/children").read_text().split()
         assert children, "it has a supervisor"
@@ -181,8 +182,17 @@ def kill_host(host: subprocess.Popen[str], *, with_supervisor: bool) -> None:
     assert host.stdout is not None
     host.stdout.close()
     host.wait()
+    # A busy machine takes its time to end them, and until then they hold the locks by which a sweep knows them.
+    wait_until(lambda: not any(map(_lives, children)), f"ended: {children}")
     if with_supervisor and places.live().exists():
         supervisor.sweep(str(places.live()))  # As the next supervisor of this user does.
+
+
+def _lives(pid: str) -> bool:
+    try:
+        return Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
 
 
 def check_killed_host(cluster: TestCluster, code: str, *words: str, with_supervisor: bool = True) -> None:
