@@ -109,6 +109,13 @@ def test_whatever_a_cell_writes_into_the_memory_it_shares_it_ends(value: str, tm
     assert said.shown == ["'end'"] and said.finished.outcome == "ok"
 
 
+@pytest.mark.parametrize("word", range(8))
+def test_whatever_a_cell_writes_into_memory_that_was_not_opened_it_ends(word: int, tmp_path: Path) -> None:
+    """The keeper takes no text from the memory as long as it has not asked for any."""
+    said = run(tmp_path, f"import sys\nsys.stdout.buffer._turns._burst._words[{word}] = 7\ndisplay('end');")
+    assert said.shown == ["'end'"] and said.out == "" and said.finished.outcome == "ok"
+
+
 @pytest.mark.parametrize(
     "code",
     [

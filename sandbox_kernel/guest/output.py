@@ -76,7 +76,7 @@ class Pump:
 
     def attach(self, stdout: int, stderr: int, burst: Burst) -> None:
         """Take over the reading ends of a cell process's pipes, and the memory that it shares."""
-        self._burst = burst
+        self._burst, self._bursting = burst, -1
         self._fds = {1: stdout, 2: stderr}
         decoder = codecs.getincrementaldecoder("utf-8")
         self._names = {stdout: "stdout", stderr: "stderr"}
@@ -135,7 +135,8 @@ class Pump:
 
     def _take_burst(self) -> None:
         data = self._burst.take()
-        if data:
+        # Of memory that was never opened, or not since the process began, only a cell that meddles with it can have text.
+        if data and self._bursting in self._decoders:
             self._looks = LOOKS
             self._decode(self._bursting, data, time.monotonic())
 
