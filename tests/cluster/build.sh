@@ -19,10 +19,17 @@ go_build() {
   go build -C "$HERE/$1" -trimpath -ldflags "-s -w${2:+ $2}" -o "$PWD/" "$3"
 }
 
-# The flags of runsc are those of `sandbox-kernel setup`, so that the two share Go's build cache.
+# As `sandbox-kernel setup` does it, with the filters in compiled form, and with its flags, so that the two share Go's build
+# cache.
 build_gvisor() {
-  go_build gvisor "-X gvisor.dev/gvisor/runsc/version.version=release-$GVISOR_RELEASE" tool
-  go_build gvisor '' ./containerd-shim-runsc-v1
+  local version="-X gvisor.dev/gvisor/runsc/version.version=release-$GVISOR_RELEASE"
+  mkdir module
+  cp -R "$HERE/gvisor/." "$FILTERS" module
+  go mod vendor -C module
+  go run -C module -mod=vendor -trimpath -ldflags "-s -w $version" ./filters vendor/gvisor.dev/gvisor
+  go build -C module -mod=vendor -trimpath -ldflags "-s -w $version" -o "$PWD/" tool
+  go build -C module -mod=vendor -trimpath -ldflags '-s -w' -o "$PWD/" ./containerd-shim-runsc-v1
+  rm -r module
 }
 
 build_etcd() {
