@@ -97,7 +97,7 @@ async def test_a_timeout_keeps_the_partial_output(runner: Runner) -> None:
     assert "1 s" in events[1].value
     assert finished(events).outcome == "timeout"
     assert execution.timings.started_s is not None
-    assert time.monotonic() - began - execution.timings.started_s < 30
+    assert time.monotonic() - began - execution.timings.started_s < 5
 
 
 async def test_an_interrupt_ends_the_cell(runner: Runner) -> None:
@@ -111,7 +111,7 @@ async def test_an_interrupt_ends_the_cell(runner: Runner) -> None:
         if isinstance(event, wire.Stream) and not interrupted:
             interrupted = time.monotonic()
             await session.interrupt()
-    assert time.monotonic() - interrupted < 30
+    assert time.monotonic() - interrupted < 5
     assert events[-2] == wire.Error("KeyboardInterrupt", ROLLED_BACK, [f"KeyboardInterrupt: {ROLLED_BACK}"])
     assert finished(events).outcome == "interrupted"
 

@@ -206,7 +206,7 @@ def test_an_interrupt_ends_the_cell_and_not_the_kernel(notebook: Notebook, mode:
     reply = notebook.client.execute_interactive("print('go')\nimport time; time.sleep(60)", output_hook=take, timeout=90)
     thread.join()
     assert (reply["content"]["status"], reply["content"]["ename"]) == ("error", "KeyboardInterrupt")
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 3
     assert notebook.run("1")[1]["status"] == "ok"
 
 

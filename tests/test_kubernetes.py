@@ -109,7 +109,7 @@ async def test_a_refused_admission_is_an_error_with_the_rule(remote: Runner) -> 
     began = time.monotonic()
     with pytest.raises(SandboxRefused, match="annotation"):
         await run(remote, "1")
-    assert time.monotonic() - began < 30 < remote.start_timeout_s
+    assert time.monotonic() - began < 10
 
 
 async def test_a_missing_interpreter_is_an_error_that_names_the_setting(remote: Runner) -> None:
