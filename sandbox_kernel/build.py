@@ -25,7 +25,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 from .errors import BackendUnavailable
@@ -64,16 +63,21 @@ class Pin:
 @functools.cache
 def pin() -> Pin:
     """Read the pin."""
-    module = resources.files(__package__) / "runsc_module"
+    module = _module()
     text = (module / "go.mod").read_text(encoding="ascii")
     gvisor = re.search(r"^\s*gvisor\.dev/gvisor v0\.0\.0-(\d{8})\d{6}-[0-9a-f]{12}", text, re.MULTILINE)
     go = re.search(r"^go (\d+)\.(\d+)\.(\d+)$", text, re.MULTILINE)
     if gvisor is None or go is None:
         raise AssertionError("runsc_module/go.mod has no gVisor or no go line")
-    parts = [module / "go.mod", module / "go.sum", module / "filters" / "main.go"]
+    parts = sorted(path for path in module.rglob("*") if path.is_file())
     made_of = hashlib.sha256(b"\0".join(part.read_bytes() for part in parts)).hexdigest()[:8]
     version = f"release-{gvisor[1]}.0"
     return Pin(version, (int(go[1]), int(go[2]), int(go[3])), f"{version}-{made_of}")
+
+
+def _module() -> Path:
+    """What runsc is built from, all of it."""
+    return Path(__file__).with_name("runsc_module")
 
 
 def build(target: Path, tell: Tell) -> None:
@@ -173,8 +177,7 @@ class _Work:
 
     async def build(self, go: str, env: Mapping[str, str]) -> Path:
         """Return the path of a complete runsc."""
-        with resources.as_file(resources.files(__package__) / "runsc_module") as module:
-            shutil.copytree(module, self._home, dirs_exist_ok=True)
+        shutil.copytree(_module(), self._home, dirs_exist_ok=True)
         built, version = self._home / "runsc", pin().version
         # The test cluster builds runsc with these flags too, and shares Go's build cache by them.
         flags = ["-trimpath", "-ldflags", f"-s -w -X gvisor.dev/gvisor/runsc/version.version={version}"]

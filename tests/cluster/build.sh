@@ -9,31 +9,30 @@ build_programs() {
   export CGO_ENABLED=0 GOFLAGS='-mod=readonly -buildvcs=false' GOTOOLCHAIN=local
   provide "$GVISOR" build_gvisor
   provide "$ETCD" build_etcd
-  provide "$CONTAINERD" go_build containerd '' tool
-  provide "$CNI" go_build cni '' tool
+  provide "$CONTAINERD" go_build "$HERE/containerd" '' tool
+  provide "$CNI" go_build "$HERE/cni" '' tool
   provide "$K8S" build_k8s
 }
 
 # go_build MODULE VARIABLES PACKAGES: into the folder it is called in. `tool` means all that go.mod names.
 go_build() {
-  go build -C "$HERE/$1" -trimpath -ldflags "-s -w${2:+ $2}" -o "$PWD/" "$3"
+  go build -C "$1" -trimpath -ldflags "-s -w${2:+ $2}" -o "$PWD/" "$3"
 }
 
-# As `sandbox-kernel setup` does it, with the filters in compiled form, and with its flags, so that the two share Go's build
-# cache.
+# As `sandbox-kernel setup` does it, with the filters in compiled form; with its flags too, so that they share Go's build cache.
 build_gvisor() {
-  local version="-X gvisor.dev/gvisor/runsc/version.version=release-$GVISOR_RELEASE"
   mkdir module
   cp -R "$HERE/gvisor/." "$FILTERS" module
   go mod vendor -C module
-  go run -C module -mod=vendor -trimpath -ldflags "-s -w $version" ./filters vendor/gvisor.dev/gvisor
-  go build -C module -mod=vendor -trimpath -ldflags "-s -w $version" -o "$PWD/" tool
-  go build -C module -mod=vendor -trimpath -ldflags '-s -w' -o "$PWD/" ./containerd-shim-runsc-v1
+  local -x GOFLAGS=${GOFLAGS/readonly/vendor}
+  go run -C module -trimpath ./filters vendor/gvisor.dev/gvisor
+  go_build module "-X gvisor.dev/gvisor/runsc/version.version=release-$GVISOR_RELEASE" tool
+  go_build module '' ./containerd-shim-runsc-v1
   rm -r module
 }
 
 build_etcd() {
-  go_build etcd '' tool
+  go_build "$HERE/etcd" '' tool
   mv server etcd
 }
 
@@ -42,5 +41,5 @@ build_k8s() {
   local version variables=k8s.io/component-base/version
   version=$(go list -C "$HERE/k8s" -m -f '{{.Version}}' k8s.io/kubernetes)
   local major=${version%%.*} minor=${version#*.}
-  go_build k8s "-X $variables.gitVersion=$version -X $variables.gitMajor=${major#v} -X $variables.gitMinor=${minor%%.*}" tool
+  go_build "$HERE/k8s" "-X $variables.gitVersion=$version -X $variables.gitMajor=${major#v} -X $variables.gitMinor=${minor%%.*}" tool
 }
